@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tutelage.reports.curves import Curve, smoothed
-from tutelage.reports.plots import Axis, Bar, Stylist, bar_chart, line_chart
+from tutelage.reports.plots import Axis, Bar, bar_chart, line_chart
+from tutelage.reports.svg import Stylist
 
 LINEAR, LOG = Axis("steps", False), Axis("steps", True)
 

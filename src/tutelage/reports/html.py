@@ -16,7 +16,8 @@ from tutelage.run_folder import write_text
 
 if TYPE_CHECKING:
     from tutelage.reports.curves import Curve
-    from tutelage.reports.plots import Axis, Bar, Stylist
+    from tutelage.reports.plots import Axis, Bar
+    from tutelage.reports.svg import Stylist
 
 MAX_SAMPLE_STEPS = 40
 MAX_SAMPLES_A_STEP = 20
@@ -69,7 +70,7 @@ def page_of(runs: list[Run]) -> str:
     """The whole page as text: the same for the same runs."""
     from tutelage.reports import tables
     from tutelage.reports.curves import eval_curves, training_curves
-    from tutelage.reports.plots import Stylist
+    from tutelage.reports.svg import Stylist
 
     stylist = Stylist()
     curves, evals = training_curves(runs), eval_curves(runs)

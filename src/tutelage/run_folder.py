@@ -30,6 +30,8 @@ class Ledger:
 
     read_words: int = 0
     read_tokens: int = 0
+    prompt_words: int = 0
+    prompt_tokens: int = 0
     demonstrated_words: int = 0
     demonstrated_tokens: int = 0
     generated_words: int = 0

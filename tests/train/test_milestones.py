@@ -1,11 +1,16 @@
 """Milestones come where the papers put them, once each."""
 
+from datetime import datetime
 from itertools import islice, takewhile
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from tutelage.train.milestones import Milestones, Position, milestone_name
+from tutelage.run_folder import Ledger
+from tutelage.train.milestones import Milestones, Position, milestone_name, run_name
+
+EVENING = datetime(2025, 7, 20, 23, 15, 10)
 
 
 def test_log_milestones_are_those_of_trials_and_demonstrations() -> None:
@@ -39,6 +44,8 @@ def test_babylm_milestones_count_words() -> None:
         ("words", 1_000_000_000, "chck_1000M"),
         ("words", 500_000, "chck_500K"),
         ("tokens", 1_234, "tokens_1234"),
+        ("interaction_tokens", 100_000, "checkpoint_100K_tokens"),
+        ("interaction_words", 2_500_000, "checkpoint_2500K_words"),
     ],
 )
 def test_names_are_babylms_for_words(unit: str, at: int, name: str) -> None:
@@ -70,3 +77,73 @@ def test_half_told_milestones_are_refused(wrong: dict[str, object]) -> None:
     """X-1."""
     with pytest.raises(ValidationError, match="give both or neither"):
         Milestones.model_validate(wrong)
+
+
+def test_interaction_is_prompts_responses_and_the_judges_output() -> None:
+    """PPO-4: checkpoints every so many tokens of interaction."""
+    ledger = Ledger(
+        read_tokens=10**9,
+        read_words=10**9,
+        prompt_tokens=60,
+        prompt_words=6,
+        generated_tokens=30,
+        generated_words=3,
+        judged_tokens=10,
+        judged_words=1,
+        demonstrated_tokens=10**9,
+    )
+    position = Position.of(7, ledger)
+    assert (position.interaction_tokens, position.interaction_words) == (100, 10)
+    for unit, name in (("tokens", "checkpoint_50_tokens"), ("words", "checkpoint_5_words")):
+        every = {"tokens": 50, "words": 5}[unit]
+        milestones = Milestones.model_validate(
+            {"spacing": "every", "unit": f"interaction_{unit}", "every": every}
+        )
+        before = position._replace(interaction_tokens=99, interaction_words=9)
+        upcoming = milestones.upcoming(Position(0, 0, 0))
+        due = upcoming.passed(before)
+        assert due
+        assert due.name == name
+        due = upcoming.passed(position)
+        assert due
+        assert due.at == 2 * every
+
+
+def test_facts_tell_of_interaction_only_where_there_was_any() -> None:
+    """X-2."""
+    assert Position(1, 2, 3).facts() == {"step": 1, "tokens": 2, "words": 3}
+    facts = Position(1, 2, 3, 40, 4).facts()
+    assert facts["interaction_tokens"] == 40
+    assert facts["interaction_words"] == 4
+
+
+@pytest.mark.parametrize(
+    ("model", "limit", "unit", "name"),
+    [
+        (
+            "meta-llama/Llama-3-8b-instruct",
+            300_000,
+            "tokens",
+            "meta-llama_Llama-3-8b-instruct_300K_tokens",
+        ),
+        ("gpt2", 1_000_000, "words", "gpt2_1M_words"),
+        ("runs/first/checkpoints/chck_7M", 1_234, "steps", "chck_7M_1234_steps"),
+        ("./student/", 500, "tokens", "student_500_tokens"),
+        ("owner/name@main branch", 500, "tokens", "owner_name_main_branch_500_tokens"),
+    ],
+)
+def test_runs_are_named_after_model_limit_and_time(
+    model: str, limit: int, unit: str, name: str
+) -> None:
+    """PPO-4."""
+    found = run_name(model, limit, unit, EVENING)  # pyright: ignore[reportArgumentType]
+    assert found == f"{name}__2025-07-20__23-15-10"
+
+
+def test_a_folder_with_one_slash_is_not_a_hub_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PPO-4."""
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert run_name("runs/first", 1, "steps", EVENING).startswith("first_1_steps__")

@@ -89,10 +89,10 @@ def comparison(runs: list[Run], summaries: list[list[Fact]]) -> Table:
 
 
 def ledger(runs: list[Run]) -> Table | None:
-    """The exposure ledger: words and tokens read, demonstrated, generated, judged."""
+    """The exposure ledger: words and tokens read, prompts, demonstrated, generated, judged."""
     if not any(run.ledger for run in runs):
         return None
-    kinds = ("read", "demonstrated", "generated", "judged")
+    kinds = ("read", "prompt", "demonstrated", "generated", "judged")
     if len(runs) == 1:
         counts = runs[0].ledger
         rows = [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from itertools import count, dropwhile
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import PositiveInt, model_validator
@@ -18,7 +21,14 @@ BABYLM_WORDS = ((10_000_000, 1_000_000), (100_000_000, 10_000_000), (1_000_000_0
 BABYLM_WORDS_THEN = 1_000_000_000
 
 Spacing = Literal["last", "every", "log", "babylm", "list"]
-Unit = Literal["steps", "tokens", "words"]
+Unit = Literal["steps", "tokens", "words", "interaction_tokens", "interaction_words"]
+NAMES: dict[Unit, str] = {
+    "steps": "step_{}",
+    "tokens": "tokens_{}",
+    "words": "chck_{}",
+    "interaction_tokens": "checkpoint_{}_tokens",
+    "interaction_words": "checkpoint_{}_words",
+}
 
 
 class Due(NamedTuple):
@@ -36,7 +46,8 @@ class Milestones(Config):
     550 … 1,000, 1,500 … 10,000, then each 10,000. babylm: words seen 1M … 10M, 20M … 100M,
     200M … 1B, named chck_1M and so on. list: those of `at`."""
     unit: Unit = "steps"
-    """What `every` and `at` count: optimiser steps, tokens read or words read."""
+    """What `every` and `at` count: optimiser steps, tokens or words read from a corpus, or tokens
+    or words of interaction (prompts, responses, and what a judge says of them)."""
     every: PositiveInt | None = None
     """Distance of milestones with spacing every."""
     at: tuple[PositiveInt, ...] = ()
@@ -76,15 +87,28 @@ class Position(NamedTuple):
     steps: int
     tokens: int
     words: int
+    interaction_tokens: int = 0
+    interaction_words: int = 0
 
     def facts(self) -> dict[str, int]:
-        """As stored beside checkpoints and in results of evaluations."""
-        return {"step": self.steps, "tokens": self.tokens, "words": self.words}
+        """As stored beside checkpoints and in results of evaluations; no interaction, no key."""
+        read = {"step": self.steps, "tokens": self.tokens, "words": self.words}
+        interaction = {
+            "interaction_tokens": self.interaction_tokens,
+            "interaction_words": self.interaction_words,
+        }
+        return read | {name: number for name, number in interaction.items() if number}
 
     @classmethod
     def of(cls, step: int, ledger: Ledger) -> Position:
         """The position after `step` updates with this exposure."""
-        return cls(step, ledger.read_tokens, ledger.read_words)
+        return cls(
+            step,
+            ledger.read_tokens,
+            ledger.read_words,
+            ledger.prompt_tokens + ledger.generated_tokens + ledger.judged_tokens,
+            ledger.prompt_words + ledger.generated_words + ledger.judged_words,
+        )
 
 
 class Upcoming:
@@ -106,9 +130,25 @@ class Upcoming:
 
 
 def milestone_name(unit: Unit, at: int) -> str:
-    """`step_1000`, `tokens_500K`, or BabyLM's `chck_7M` for words."""
-    prefix = {"steps": "step", "tokens": "tokens", "words": "chck"}[unit]
-    return f"{prefix}_{at if unit == 'steps' else _short(at)}"
+    """`step_1000`, `tokens_500K`, BabyLM's `chck_7M`, or `checkpoint_100K_tokens`."""
+    return NAMES[unit].format(at if unit == "steps" else _short(at))
+
+
+def run_name(
+    model: str, limit: int, unit: Literal["tokens", "words", "steps"], now: datetime
+) -> str:
+    """Name of an interactive run's folder: `<model>_<300K_tokens>__<2025-07-20__23-15-10>`.
+
+    Args:
+        model: Hub name, kept with `_` for `/`, or a folder, of which the last name is kept.
+        limit: How long the run may get: the budget that ends it.
+        unit: What `limit` counts.
+        now: When the run starts.
+    """
+    is_folder = model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
+    name = Path(model).expanduser().resolve().name if is_folder else model
+    name = re.sub(r"[^\w.-]+", "_", name)
+    return f"{name}_{_short(limit)}_{unit}__{now:%Y-%m-%d__%H-%M-%S}"
 
 
 def _short(number: int) -> str:

@@ -103,14 +103,14 @@ def test_every_command_on_the_page_is_understood(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert len(commands) >= 10
     for command in commands:
-        program, name, *argv = shlex.split(command)
+        name, argv = cli.program(shlex.split(command)[1:])
         entry = PROGRAMS[name]
         explains = pytest.raises(SystemExit) if "--help" in argv else nullcontext()
         with explains as stop:
             parse(
                 entry.config_class(),
                 argv,
-                prog=f"{program} {name}",
+                prog=f"tutelage {name}",
                 presets=entry.presets(),
                 is_recipe=name in RECIPES,
             )

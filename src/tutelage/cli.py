@@ -16,20 +16,27 @@ def entry() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run one recipe or command; the exit status: 0 done, 2 wrong usage, 130 stopped by Ctrl-C."""
-    first = argv[0] if argv else "--help"
-    if first in ("--help", "-h"):
-        print(_overview())
-        return 0 if argv else 2
-    if first == "--version":
+    group = argv[0] if argv and argv[0] in _groups() else ""
+    asked = argv[1:2] if group else argv[:1]
+    if not asked or asked[0] in ("--help", "-h"):
+        print(_overview_of(group) if group else _overview())
+        return 0 if asked else 2
+    if argv[0] == "--version":
         print(f"tutelage {__version__}")
         return 0
     try:
-        return _run(first, argv[1:])
+        return _run(*program(argv))
     except UserError as error:
         print(f"tutelage: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def program(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The name that a command line begins with, of one word or two, and the rest of the line."""
+    size = 2 if argv[0] in _groups() else 1
+    return " ".join(argv[:size]), argv[size:]
 
 
 def _run(name: str, argv: Sequence[str]) -> int:
@@ -64,27 +71,43 @@ def _find(name: str) -> Entry:
     programs = RECIPES | COMMANDS
     if name not in programs:
         raise UserError(
-            f"there is no recipe or command {name}.{nearest(name, programs)} "
+            f"there is no recipe or command {name}.{nearest(name, [*programs, *_groups()])} "
             f"There are {', '.join(programs)}."
         )
     return programs[name]
 
 
+def _groups() -> list[str]:
+    """The first words of commands whose names have two."""
+    return [name.split()[0] for name in COMMANDS if " " in name]
+
+
 def _overview() -> str:
     """What `tutelage --help` shows."""
     width = max(len(name) for name in RECIPES | COMMANDS) + 2
-
-    def listed(registry: dict[str, Entry]) -> str:
-        return "\n".join(f"  {name:<{width}}{entry.summary}" for name, entry in registry.items())
-
     return f"""usage: tutelage NAME [options]
 
 Raises language models: a student learns by demonstrations, trials and rewards.
 
 recipes:
-{listed(RECIPES)}
+{_listed(RECIPES, width)}
 
 commands:
-{listed(COMMANDS)}
+{_listed(COMMANDS, width)}
 
 Options of one of them: tutelage NAME --help. Version: tutelage --version."""
+
+
+def _overview_of(group: str) -> str:
+    """What `tutelage data --help` shows."""
+    members = {name: entry for name, entry in COMMANDS.items() if name.startswith(f"{group} ")}
+    return f"""usage: tutelage {group} NAME [options]
+
+commands:
+{_listed(members, max(map(len, members)) + 2)}
+
+Options of one of them: tutelage {next(iter(members))} --help."""
+
+
+def _listed(registry: dict[str, Entry], width: int) -> str:
+    return "\n".join(f"  {name:<{width}}{entry.summary}" for name, entry in registry.items())

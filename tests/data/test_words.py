@@ -97,27 +97,10 @@ def test_a_word_is_placed_after_its_context(context, text):
     assert found[start:end] == "ball"
 
 
-class Lines:
-    """A corpus held in memory."""
-
-    def __init__(self, *texts: str):
-        self.texts = texts
-
-    def check(self) -> None:
-        """Nothing to refuse."""
-
-    def documents(self):
-        """The texts."""
-        return iter(self.texts)
-
-    def fingerprint(self) -> str:
-        """The texts again."""
-        return repr(self.texts)
-
-
-def contexts(corpus: Lines, words: list[str] | None = None, **options) -> dict[str, list[str]]:
-    found = find_words(corpus, words, **{"min_contexts": 1, **options})
-    return {word.word: sorted(word.contexts) for word in found.words}
+def contexts(texts: list[str], words: list[str] | None = None, **options) -> dict[str, list[str]]:
+    wanted = None if words is None else dict.fromkeys(words, "")
+    found = find_words(texts, wanted, **{"min_contexts": 1, **options})
+    return {word.word: sorted(word.contexts) for word in found.words.words}
 
 
 @pytest.mark.parametrize(
@@ -134,16 +117,17 @@ def contexts(corpus: Lines, words: list[str] | None = None, **options) -> dict[s
         ("one  dog", {"dog": ["one  "]}),
         ("an ice cream for ice creams, an ice", {"ice cream": ["an"]}),
         ("I don't", {"don't": ["I"]}),
+        ("no ice cream. no\nice cream", {"ice cream": ["no"]}),
     ],
 )
 def test_words_are_found_whole_after_a_blank_with_their_sentence(text, found):
     """EV-3."""
-    assert contexts(Lines(text), ["dog", "ice cream", "don't"]) == found
+    assert contexts([text], ["dog", "ice cream", "don't"]) == found
 
 
 def test_without_a_list_every_word_of_letters_is_found():
     """EV-3: in alphabetical order, by its spelling."""
-    corpus = Lines("The cat saw 7 Élan cats.", "so the cat x2")
+    corpus = ["The cat saw 7 Élan cats.", "so the cat x2"]
     assert contexts(corpus) == {
         "cat": ["The", "so the"],
         "cats": ["The cat saw 7 Élan"],
@@ -157,17 +141,27 @@ def test_without_a_list_every_word_of_letters_is_found():
 
 def test_words_with_too_few_different_contexts_are_left_out():
     """EV-3: a context that comes twice is one."""
-    corpus = Lines("a dog", "a dog", "the dog", "a cat", "the cat", "one cat")
+    corpus = ["a dog", "a dog", "the dog", "a cat", "the cat", "one cat"]
     assert contexts(corpus, min_contexts=2) == {"cat": ["a", "one", "the"], "dog": ["a", "the"]}
     assert contexts(corpus, min_contexts=3) == {"cat": ["a", "one", "the"]}
     assert contexts(corpus, min_contexts=4) == {}
     assert contexts(corpus, min_contexts=3, max_contexts=1)["cat"] in (["a"], ["one"], ["the"])
 
 
+def test_words_that_are_left_out_are_told_with_their_contexts():
+    """EV-3: without a list these are all rarer words of the corpus."""
+    corpus = ["a dog", "a dog", "the dog", "a cat", "the cat", "one cat"]
+    wanted = {"cow": "", "cat": "pet", "dog": ""}
+    found = find_words(corpus, wanted, min_contexts=3)
+    assert [(word.word, word.category) for word in found.words.words] == [("cat", "pet")]
+    assert found.too_few == {"cow": 0, "dog": 2}
+    assert find_words(corpus, min_contexts=4).too_few == {"cat": 3, "dog": 2}
+
+
 def test_sample_of_contexts_depends_on_the_seed_alone():
     """EV-3: not on the order of documents, and each context has the same chance."""
     texts = [f"number{'x' * index} dog" for index in range(40)]
-    corpus, other = Lines(*texts), Lines(*reversed(texts), texts[0])
+    corpus, other = texts, [*reversed(texts), texts[0]]
     sample = contexts(corpus, ["dog"], max_contexts=10)
     assert len(set(sample["dog"])) == 10
     assert contexts(other, ["dog"], max_contexts=10) == sample
@@ -184,7 +178,7 @@ def test_sample_of_contexts_depends_on_the_seed_alone():
 def test_found_words_can_be_read_again(tmp_path):
     """EV-3: every context, with the word after it, is the beginning of its sentence."""
     texts = ["Look at  the dog there.", "x \t dog"]
-    words = find_words(Lines(*texts), ["dog"], min_contexts=1)
+    words = find_words(texts, {"dog": "pet"}, min_contexts=1).words
     save_words(words, tmp_path / "words.jsonl")
     assert load_words(tmp_path / "words.jsonl") == words
     (word,) = words.words

@@ -12,12 +12,11 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from tutelage.data import nursery_lexicon
-from tutelage.data.corpora import Corpus
 from tutelage.data.grammar import document
 from tutelage.data.lexicon import features, lexicon
 
@@ -46,6 +45,14 @@ class WordSet(NamedTuple):
 
     name: str
     words: tuple[Word, ...]
+
+
+class Search(NamedTuple):
+    """What a search for words found."""
+
+    words: WordSet
+    too_few: dict[str, int]
+    """Words that are left out, with the number of their different contexts."""
 
 
 def save_words(words: WordSet, path: Path) -> None:
@@ -91,41 +98,43 @@ def text_before(text: str, start: int) -> str:
 
 
 def find_words(
-    corpus: Corpus,
-    words: Iterable[str] | None = None,
+    documents: Iterable[str],
+    words: Mapping[str, str] | None = None,
     *,
     min_contexts: int = 100,
     max_contexts: int = 512,
     seed: int = 0,
-    name: str = "words",
-) -> WordSet:
-    """Words of a corpus that occur in enough different contexts, with a seeded sample of these.
+) -> Search:
+    """Words that occur in enough different contexts, with a seeded sample of these.
 
     A context is the sentence up to the word, so a word that begins its sentence has none there. A
     word is found as it is spelled, capitals included, after a blank. Which contexts are kept
     depends on the seed and the contexts alone, not on their order or number.
 
     Args:
-        corpus: Whose documents are searched, all of them.
-        words: Words to find, in the order that they shall have; all words of letters if not given.
+        documents: What is searched, to the end.
+        words: Words to find, in the order that they shall have, and their categories; all words
+            of letters if not given.
         min_contexts: Words with fewer different contexts are left out.
         max_contexts: Most contexts of a word that are kept.
         seed: Seed of the sample.
-        name: Name of the word set.
     """
-    wanted = None if words is None else dict.fromkeys(words)
+    phrases = [word for word in words or () if not WORD.fullmatch(word)]
     samples: defaultdict[str, _Sample] = defaultdict(
         lambda: _Sample(max(min_contexts, max_contexts))
     )
-    for text in corpus.documents():
-        for word, context in _in_sentences(text, wanted):
+    for text in documents:
+        for word, context in _in_sentences(text, words, phrases):
             samples[word].add(_draw(seed, word, context), context)
-    found = []
-    for word in sorted(samples) if wanted is None else wanted:
+    found, too_few = [], {}
+    for word in sorted(samples) if words is None else words:
         contexts = samples[word].contexts() if word in samples else []
-        if contexts and len(contexts) >= min_contexts:
-            found.append(Word(word, "", tuple(contexts[:max_contexts])))
-    return WordSet(name, tuple(found))
+        if len(contexts) < min_contexts:
+            too_few[word] = len(contexts)
+        else:
+            category = words[word] if words else ""
+            found.append(Word(word, category, tuple(contexts[:max_contexts])))
+    return Search(WordSet("words", tuple(found)), too_few)
 
 
 class _Sample:
@@ -157,10 +166,11 @@ def _draw(seed: int, word: str, context: str) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
 
-def _in_sentences(text: str, wanted: Iterable[str] | None) -> Iterator[tuple[str, str]]:
+def _in_sentences(
+    text: str, wanted: Container[str] | None, phrases: list[str]
+) -> Iterator[tuple[str, str]]:
     """Each wanted word that does not begin a sentence, and its sentence up to it."""
-    wanted = None if wanted is None else set(wanted)
-    phrases = [word for word in wanted or () if not WORD.fullmatch(word)]
+    phrases = [phrase for phrase in phrases if phrase in text]
     for sentence in re.split(r"(?<=[.!?])[\"'”’)]*\s+|\n", text):
         for match in WORD.finditer(sentence):
             if match.start() and (wanted is None or match[0] in wanted):

@@ -64,8 +64,9 @@ def test_one_run_has_its_exposure_by_kind(make_run):
     assert table is not None
     assert table.heads == ["exposure", "words", "tokens"]
     assert table.rows[0] == ["read", "3,800,000", "4,750,000"]
-    assert table.rows[2] == ["generated", "640", "0"]
-    assert [row[0] for row in table.rows] == ["read", "demonstrated", "generated", "judged"]
+    assert table.rows[3] == ["generated", "640", "0"]
+    kinds = ["read", "prompt", "demonstrated", "generated", "judged"]
+    assert [row[0] for row in table.rows] == kinds
 
 
 def test_several_runs_have_a_row_each_and_a_column_for_each_count_in_use(make_run):

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tutelage.config import UserError, nearest
 
@@ -31,8 +31,23 @@ def read_text(file: Path, document: Document) -> Iterator[str]:
     return (text for text in documents if text and not text.isspace())
 
 
+def text_rows(file: Path, document: Document) -> Iterator[tuple[int, str]]:
+    """Number, from 1, and text of each document that holds a word: of lines, the line's number."""
+    if document == "line":
+        return ((n, text) for n, text in _lines(file) if text and not text.isspace())
+    return enumerate(read_text(file, document), 1)
+
+
 def read_json(file: Path, column: str) -> Iterator[str]:
     """The column's text in each line of a JSON lines file; blank texts are left out."""
+    for _, row in json_rows(file, column):
+        text = row[column]
+        if text and not text.isspace():
+            yield text
+
+
+def json_rows(file: Path, column: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number and object of each line of a JSON lines file; the column holds text in each."""
     for number, line in _lines(file):
         if not line or line.isspace():
             continue
@@ -54,25 +69,35 @@ def read_json(file: Path, column: str) -> Iterator[str]:
         text = _string(row[column], column, where)
         if "\\u" in line:
             _refuse_surrogates(text, column, where)
-        if text and not text.isspace():
-            yield text
+        yield number, row
 
 
 def read_table(file: Path, column: str) -> Iterator[str]:
     """The column's text in each row of a Parquet or Arrow file; blank texts are left out."""
+    for _, row in table_rows(file, column, columns=[column]):
+        text = row[column]
+        if text and not text.isspace():
+            yield text
+
+
+def table_rows(
+    file: Path, column: str, *, columns: list[str] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number, from 1, and values of each row of a Parquet or Arrow file.
+
+    Args:
+        file: The file.
+        column: The column that must hold text.
+        columns: Those to read; all of them if not given.
+    """
     first = 0
-    for batch in _batches(file, column):
-        try:
-            texts = batch.column(0).to_pylist()
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{file}, rows {first + 1} to {first + len(batch)}: column {column!r} holds "
-                f"text that is not UTF-8 ({error.reason}). Write the file again as UTF-8."
-            ) from None
-        for number, text in enumerate(texts, first + 1):
-            text = _string(text, column, f"{file}, row {number}")
-            if text and not text.isspace():
-                yield text
+    for batch in _batches(file, column, columns):
+        names = batch.schema.names
+        rows = zip(*(_values(file, batch, name, first) for name in names), strict=True)
+        for number, row in enumerate(rows, first + 1):
+            values = dict(zip(names, row, strict=True))
+            _string(values[column], column, f"{file}, row {number}")
+            yield number, values
         first += len(batch)
 
 
@@ -142,8 +167,19 @@ def _groups(file: Path, document: Document) -> Iterator[str]:
     yield "\n".join(group).strip("\n")
 
 
-def _batches(file: Path, column: str) -> Iterator["pa.RecordBatch"]:
-    """Small record batches of one column."""
+def _values(file: Path, batch: "pa.RecordBatch", column: str, first: int) -> list[Any]:
+    """A column's values in a batch whose first row is number `first` + 1 of the file."""
+    try:
+        return batch.column(column).to_pylist()
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file}, rows {first + 1} to {first + len(batch)}: column {column!r} holds "
+            f"text that is not UTF-8 ({error.reason}). Write the file again as UTF-8."
+        ) from None
+
+
+def _batches(file: Path, column: str, columns: list[str] | None) -> Iterator["pa.RecordBatch"]:
+    """Small record batches of some columns, or of all; one of them must hold text."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -151,11 +187,11 @@ def _batches(file: Path, column: str) -> Iterator["pa.RecordBatch"]:
     with readable(file, pa.ArrowException):
         if file.suffix == ".parquet":
             with parquet.ParquetFile(file) as table:
-                yield from table.iter_batches(ROWS_AT_ONCE, columns=[column])
+                yield from table.iter_batches(ROWS_AT_ONCE, columns=columns)
             return
         for batch in _arrow(file)[1]:
             for start in range(0, len(batch), ROWS_AT_ONCE):
-                yield batch.select([column]).slice(start, ROWS_AT_ONCE)
+                yield batch.select(columns or batch.schema.names).slice(start, ROWS_AT_ONCE)
 
 
 def _schema(file: Path) -> "pa.Schema":

@@ -133,6 +133,23 @@ def test_ages_of_acquisition_come_from_stored_surprisals(run: Path, tmp_path: Pa
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
 
 
+def test_samples_are_compared_without_a_student(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EV-7: one result of a run, or of a file of responses; no weights are read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr("tutelage.commands.eval.load")
+    assert main(["eval", str(run), "--suite", "similarity"]) == 0
+    stored = json.loads((run / "evals/similarity/all.json").read_text())
+    assert stored["step"] == stored["steps"][-1] == 12
+    assert stored["measures"]["responses"] > 1
+    rows = [{"response": "a cat sat", "reference": "a cat ran"}, {"response": "b"}]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["eval", "texts.jsonl", "--suite", "similarity"]) == 0
+    stored = json.loads((tmp_path / "evals/similarity/texts.json").read_text())
+    assert stored["measures"]["rouge_1"] == pytest.approx(2 / 3)
+
+
 def test_milestones_come_in_the_order_of_training(run: Path) -> None:
     """step_12 after step_4, whatever the names."""
     assert [subject.milestone for subject in subjects(str(run))] == ["step_4", "step_12"]
@@ -147,7 +164,8 @@ def test_every_suite_has_a_name_on_the_command_line() -> None:
 def test_every_suite_explains_its_options(suite: str, capsys: pytest.CaptureFixture[str]) -> None:
     """X-1."""
     assert main(["eval", "--suite", suite, "--help"]) == 0
-    assert ("--human" if suite == "acquisition" else "--data") in capsys.readouterr().out
+    own = {"acquisition": "--human", "similarity": "--responses"}.get(suite, "--data")
+    assert own in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -161,6 +179,8 @@ def test_every_suite_explains_its_options(suite: str, capsys: pytest.CaptureFixt
         (["{empty}", "--suite", "acquisition"], "--suite surprisal"),
         (["{run}/checkpoints/step_4", "--suite", "acquisition"], "is not a run"),
         (["{run}", "--suite", "acquisition", "--human", "missing.csv"], "missing.csv"),
+        (["missing.jsonl", "--suite", "similarity"], "missing.jsonl does not exist"),
+        (["{empty}", "--suite", "similarity"], "samples.jsonl does not exist"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -71,13 +71,10 @@ def test_samples_of_a_run_are_compared_step_by_step(tmp_path: Path):
     ]
     file = write(tmp_path / "samples.jsonl", rows)
     file.write_text(file.read_text() + '{"step": 30, "resp')
-    suite = Similarity(data=tmp_path)
-    suite.check()
-    assert suite.tasks() == ["step 3", "step 20"]
-    result = suite.combine({task: suite.run_task(task) for task in suite.tasks()})
-    assert [step["step"] for step in result["steps"]] == [3, 20]
-    assert result["steps"][0]["measures"]["self_bleu"] == pytest.approx(1)
-    assert result["measures"] == result["steps"][1]["measures"]
+    result = Similarity().without_student(tmp_path)
+    assert result["steps"] == [3, 20]
+    assert result["by_step"][0]["self_bleu"] == pytest.approx(1)
+    assert result["measures"] == result["by_step"][1]
     assert result["measures"]["self_bleu"] == 0
     assert result["measures"]["responses"] == 2
     assert "rouge_1" not in result["measures"]
@@ -86,16 +83,14 @@ def test_samples_of_a_run_are_compared_step_by_step(tmp_path: Path):
 def test_references_are_compared_where_they_are_given(tmp_path: Path):
     """EV-7: one response alone has ROUGE but no Self-BLEU."""
     rows = [{"prompt": "x", "response": "the cat sat", "reference": "the cat ran"}]
-    suite = Similarity(data=write(tmp_path / "texts.jsonl", rows))
-    suite.check()
-    assert suite.tasks() == ["all"]
-    measures = suite.run_task("all")["measures"]
-    assert measures["rouge_1"] == pytest.approx(2 / 3)
-    assert measures["references"] == 1
-    assert "self_bleu" not in measures
-    more = [*rows, {"response": "a dog"}, {"response": "b", "reference": None}]
-    suite = Similarity(data=write(tmp_path / "texts.jsonl", more))
-    measures = suite.run_task("all")["measures"]
+    file = write(tmp_path / "texts.jsonl", rows)
+    result = Similarity().without_student(file)
+    assert result["steps"] == [None]
+    assert result["measures"]["rouge_1"] == pytest.approx(2 / 3)
+    assert result["measures"]["references"] == 1
+    assert "self_bleu" not in result["measures"]
+    write(file, [*rows, {"response": "a dog"}, {"response": "b", "reference": None}])
+    measures = Similarity().without_student(file)["measures"]
     assert measures["rouge_1"] == pytest.approx(2 / 3)
     assert (measures["responses"], measures["references"]) == (3, 1)
     assert "self_bleu" in measures
@@ -107,7 +102,7 @@ def test_a_seeded_part_of_many_responses_is_compared(tmp_path: Path):
     file = write(tmp_path / "texts.jsonl", rows)
 
     def measured(**options: int) -> float:
-        return Similarity(data=file, **options).run_task("all")["measures"]["self_bleu"]
+        return Similarity(**options).without_student(file)["measures"]["self_bleu"]
 
     assert measured(responses=10) == measured(responses=10)
     assert measured(responses=10) != measured(responses=10, seed=1)
@@ -136,20 +131,12 @@ def test_malformed_rows_are_refused_with_their_line(tmp_path: Path, line: str, r
 
 def test_nothing_to_compare_is_refused(tmp_path: Path):
     """X-1: no file, no samples, a single sample without reference."""
+    suite, file = Similarity(), tmp_path / "samples.jsonl"
     with pytest.raises(UserError, match=r"samples\.jsonl does not exist"):
-        Similarity(data=tmp_path).check()
-    file = write(tmp_path / "samples.jsonl", [])
+        suite.without_student(tmp_path)
+    write(file, [])
     with pytest.raises(UserError, match=r"samples\.jsonl holds no samples"):
-        Similarity(data=tmp_path).check()
+        suite.without_student(tmp_path)
     write(file, [{"step": 7, "response": "a"}])
-    with pytest.raises(UserError, match=r"one sample \(step 7\) and no reference"):
-        Similarity(data=tmp_path).check()
-
-
-def test_fingerprint_changes_with_the_samples(tmp_path: Path):
-    """EV-7, X-2."""
-    file = write(tmp_path / "texts.jsonl", [{"response": "a"}, {"response": "b"}])
-    before = Similarity(data=file).fingerprint()
-    assert Similarity(data=file).fingerprint() == before
-    write(file, [{"response": "a"}, {"response": "c"}])
-    assert Similarity(data=file).fingerprint() != before
+    with pytest.raises(UserError, match="one sample of its last step and no reference"):
+        suite.without_student(tmp_path)

@@ -41,7 +41,8 @@ class Eval(Config):
     """Measure a checkpoint, or all milestones of a run; what is measured already is kept."""
 
     target: tyro.conf.Positional[str]
-    """Folder of a run (all its milestones), folder of a checkpoint, or name on the hub."""
+    """Folder of a run (all its milestones), folder of a checkpoint, or name on the hub; for
+    similarity, a run or a file of texts."""
     suite: Suite
     """What to measure; each suite has options of its own, shown by --suite NAME --help."""
     batch_tokens: PositiveInt = 2048
@@ -73,32 +74,28 @@ class Eval(Config):
 
         self.check_suite()
         console = Console(highlight=False, soft_wrap=True)
-        if hasattr(self, "over_run"):
-            console.print(table(self.suite, [self.measure_run(console)]))
+        if hasattr(self, "without_student"):
+            console.print(table(self.suite, [self.measure_whole(console)]))
             return 0
         results = [self.measure(subject, console) for subject in subjects(self.target)]
         console.print(table(self.suite, results))
         return 0
 
-    def measure_run(self, console: Console) -> dict[str, Any]:
-        """The result of a suite that looks at all milestones together."""
-        run = Path(self.target)
-        if not (run / "checkpoints").is_dir():
-            raise UserError(
-                f"{run} is not a run, but --suite {self.suite} looks at all milestones of one. "
-                "Give the folder that a recipe wrote."
-            )
-        folder = RunFolder(run)
-        name = self.suite.replace("-", "_")
-        found = self.over_run(folder.evals)  # pyright: ignore[reportAttributeAccessIssue]
+    def measure_whole(self, console: Console) -> dict[str, Any]:
+        """The result of a suite that reads what a run has stored, or a file, and no student."""
+        target = Path(self.target).expanduser()
+        with console.status(f"{self.suite} of {target}"):
+            found = self.without_student(target)  # pyright: ignore[reportAttributeAccessIssue]
+        is_run = (target / "checkpoints").is_dir()
+        name, milestone = self.suite.replace("-", "_"), "all" if is_run else target.stem
+        path = (RunFolder(target).evals if is_run else Path("evals")) / name / f"{milestone}.json"
         result = {
             "eval": name,
-            "milestone": "all",
+            "milestone": milestone,
             "step": found["steps"][-1],
             **found,
             "options": self.model_dump(mode="json", exclude={"target"}),
         }
-        path = folder.evals / name / "all.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, result)
         console.print(path)

@@ -22,16 +22,18 @@ class Ages(Config):
             if not path.is_file():
                 raise UserError(f"--human {path} is no file. Give a CSV file of words and ages.")
 
-    def over_run(self, evals: Path) -> dict[str, Any]:
-        """The result over all milestones.
-
-        Args:
-            evals: The run's folder of results, where `surprisal/<milestone>.json` lie.
-        """
+    def without_student(self, target: Path) -> dict[str, Any]:
+        """The result over all milestones of a run, whose surprisals are stored."""
         from tutelage.evals.acquisition import acquisition
         from tutelage.evals.human_ages import read_ages
 
-        stored = [json.loads(file.read_text()) for file in (evals / "surprisal").glob("[!.]*.json")]
+        if not (target / "checkpoints").is_dir():
+            raise UserError(
+                f"{target} is not a run, but ages are those of all milestones of one. "
+                "Give the folder that a recipe wrote."
+            )
+        files = (target / "evals" / "surprisal").glob("[!.]*.json")
+        stored = [json.loads(file.read_text()) for file in files]
         results = [(result["step"], result) for result in stored if "step" in result]
         human = {path.stem: read_ages(path) for path in self.human}
         return acquisition(results, human=human).result()

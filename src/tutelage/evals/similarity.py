@@ -7,20 +7,16 @@ of each response with all others as references, by NLTK: near 1, the responses a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field, PositiveInt
 
 from tutelage.config import Config, UserError
-
-if TYPE_CHECKING:
-    from tutelage.evals.scoring import Scorer
 
 VERSION = 1
 ROUGE = {"rouge1": "rouge_1", "rouge2": "rouge_2", "rougeL": "rouge_l"}
@@ -35,10 +31,8 @@ class Sample(NamedTuple):
 
 
 class Similarity(Config):
-    """ROUGE of generated texts to references, and Self-BLEU: how alike the texts are."""
+    """ROUGE of texts to references, and Self-BLEU: how alike the texts of a run or file are."""
 
-    data: Path
-    """A run (its samples.jsonl), or JSON lines with `response` and perhaps `reference`."""
     responses: PositiveInt = 100
     """Most responses of a step that Self-BLEU compares, drawn by the seed; its time grows with the
     square."""
@@ -46,21 +40,36 @@ class Similarity(Config):
     """Seed of the draw."""
 
     def check(self) -> None:
-        """Refuse a missing file, malformed rows, and samples with nothing to compare."""
-        for task, samples in self._steps().items():
-            if len(samples) < 2 and not any(sample.reference is not None for sample in samples):
-                raise UserError(
-                    f"{self._file()} has one sample ({task}) and no reference, so there is "
-                    "nothing to compare. Give more responses, or references."
-                )
+        """Nothing but the target can be wrong."""
 
-    def tasks(self) -> list[str]:
-        """One part a step of training, in order; a single one when samples name no step."""
-        return list(self._steps())
+    def without_student(self, target: Path) -> dict[str, Any]:
+        """The measures of the last step, and those of every step.
 
-    def run_task(self, task: str, scorer: Scorer | None = None) -> dict[str, Any]:
-        """Measures of one step's samples; no student is needed."""
-        samples = self._steps()[task]
+        Args:
+            target: A run (its samples.jsonl), or JSON lines with `response`, perhaps `reference`.
+        """
+        file = target / "samples.jsonl" if target.is_dir() else target
+        steps: dict[int | None, list[Sample]] = {}
+        for sample in read_samples(file):
+            steps.setdefault(sample.step, []).append(sample)
+        order = sorted(steps, key=lambda step: -1 if step is None else step)
+        by_step = [self.measures(steps[step]) for step in order]
+        if not by_step[-1].keys() & {"self_bleu", "rouge_1"}:
+            raise UserError(
+                f"{file} has one sample of its last step and no reference, so there is nothing "
+                "to compare. Give more responses, or references."
+            )
+        return {
+            "version": VERSION,
+            "measures": by_step[-1],
+            "counts": {},
+            "seed": self.seed,
+            "steps": order,
+            "by_step": by_step,
+        }
+
+    def measures(self, samples: Sequence[Sample]) -> dict[str, float]:
+        """Those of the samples of one step."""
         pairs = [(s.response, s.reference) for s in samples if s.reference is not None]
         measures = rouge(pairs) if pairs else {}
         if len(samples) > 1:
@@ -68,34 +77,7 @@ class Similarity(Config):
             if len(drawn) > self.responses:
                 drawn = random.Random(self.seed).sample(drawn, self.responses)
             measures["self_bleu"] = self_bleu(drawn)
-        measures |= {"responses": len(samples), "references": len(pairs)}
-        return {"step": samples[0].step, "measures": measures}
-
-    def combine(self, parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
-        """The measures of the last step, and those of every step."""
-        steps = list(parts.values())
-        return {
-            "version": VERSION,
-            "measures": steps[-1]["measures"],
-            "counts": {},
-            "seed": self.seed,
-            "steps": steps,
-        }
-
-    def fingerprint(self) -> str:
-        """Hash of the samples, and of how they are compared."""
-        content = repr((VERSION, self._steps()))
-        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-
-    def _file(self) -> Path:
-        return self.data / "samples.jsonl" if self.data.is_dir() else self.data
-
-    def _steps(self) -> dict[str, list[Sample]]:
-        groups: dict[int | None, list[Sample]] = {}
-        for sample in read_samples(self._file()):
-            groups.setdefault(sample.step, []).append(sample)
-        order = sorted(groups, key=lambda step: -1 if step is None else step)
-        return {"all" if step is None else f"step {step}": groups[step] for step in order}
+        return measures | {"responses": len(samples), "references": len(pairs)}
 
 
 def rouge(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:

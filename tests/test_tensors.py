@@ -24,35 +24,41 @@ def example(positions=7, width=5, vocab=11, dtype=torch.float32, bias=True, scal
     return hidden, weight, offset, targets
 
 
-def plain_head(hidden, weight, bias, targets):
+def plain_head(hidden, weight, bias, targets, *, entropy=False):
     """The definition: all logits at once, autograd's own backward pass."""
     logits = F.linear(hidden, weight, bias).to(torch.promote_types(hidden.dtype, torch.float32))
-    logsumexps = logits.logsumexp(1)
-    return TokenScores(logits.gather(1, targets[:, None]).squeeze(1) - logsumexps, logsumexps)
+    logprobs = logits.log_softmax(1)
+    chosen = logprobs.gather(1, targets[:, None]).squeeze(1)
+    entropies = -(logprobs.exp() * logprobs).sum(1) if entropy else None
+    return TokenScores(chosen, logits.logsumexp(1), entropies)
 
 
 def gradients(head, inputs, **options):
     """Gradients of a loss in which every result has a weight of its own."""
     scores = head(*inputs, **options)
     rng = torch.Generator().manual_seed(5)
-    factors = torch.randn(2, len(inputs[0]), generator=rng, dtype=scores.logprobs.dtype)
-    loss = (factors[0] * scores.logprobs + factors[1] * scores.logsumexps).sum()
+    parts = [part for part in scores if part is not None]
+    factors = torch.randn(len(parts), len(inputs[0]), generator=rng, dtype=scores.logprobs.dtype)
+    loss = sum((factor * part).sum() for factor, part in zip(factors, parts, strict=True))
     return torch.autograd.grad(loss, [tensor for tensor in inputs[:3] if tensor is not None])
 
 
 def assert_same(left, right, **tolerances):
     for one, other in zip(left, right, strict=True):
-        torch.testing.assert_close(one, other, **tolerances)
+        if one is not None or other is not None:
+            torch.testing.assert_close(one, other, **tolerances)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 2**20], ids=["recomputed", "kept"])
 @pytest.mark.parametrize("bias", [True, False])
-def test_gradients_agree_with_finite_differences(kept_bytes, bias):
+@pytest.mark.parametrize("entropy", [True, False])
+def test_gradients_agree_with_finite_differences(kept_bytes, bias, entropy):
     """X-5."""
     inputs = example(positions=5, width=3, vocab=4, dtype=torch.float64, bias=bias)
 
     def scores(*tensors):
-        return tuple(chunked_head(*tensors, block_bytes=2 * 4 * 4, kept_bytes=kept_bytes))
+        options = {"block_bytes": 2 * 4 * 4, "kept_bytes": kept_bytes, "entropy": entropy}
+        return tuple(part for part in chunked_head(*tensors, **options) if part is not None)
 
     assert torch.autograd.gradcheck(scores, inputs)
 
@@ -65,13 +71,17 @@ def test_gradients_agree_with_finite_differences(kept_bytes, bias):
     bias=strategies.booleans(),
     block_bytes=strategies.integers(1, 10 * ROW),
     kept_bytes=strategies.sampled_from([0, 2**20]),
+    entropy=strategies.booleans(),
 )
-def test_scores_and_gradients_equal_the_definition(block_bytes, kept_bytes, **sizes):
+def test_scores_and_gradients_equal_the_definition(block_bytes, kept_bytes, entropy, **sizes):
     """X-5."""
-    inputs, options = example(**sizes), {"block_bytes": block_bytes, "kept_bytes": kept_bytes}
-    expected, scores = plain_head(*inputs), chunked_head(*inputs, **options)
+    inputs = example(**sizes)
+    options = {"block_bytes": block_bytes, "kept_bytes": kept_bytes, "entropy": entropy}
+    expected = plain_head(*inputs, entropy=entropy)
+    scores = chunked_head(*inputs, **options)
     assert_same(scores, expected, rtol=2e-6, atol=2e-6)
-    expected, grads = gradients(plain_head, inputs), gradients(chunked_head, inputs, **options)
+    expected = gradients(plain_head, inputs, entropy=entropy)
+    grads = gradients(chunked_head, inputs, **options)
     assert_same(grads, expected, rtol=2e-6, atol=5e-6)
 
 
@@ -83,7 +93,7 @@ def test_bfloat16_rounds_matrix_products_only():
         hidden, weight = (tensor.bfloat16() for tensor in inputs[:2])
         expected = plain_head(hidden, weight, None, inputs[3])
         grads = gradients(chunked_head, inputs)
-    assert {tensor.dtype for tensor in (*scores, *grads)} == {torch.float32}
+    assert {tensor.dtype for tensor in (*scores[:2], *grads)} == {torch.float32}
     assert_same(scores, expected, rtol=1e-6, atol=2e-6)
     exact = gradients(plain_head, inputs)
     for grad, reference in zip(grads, exact, strict=True):
@@ -133,6 +143,15 @@ def test_head_may_be_used_twice_in_one_graph(kept_bytes):
         loss(chunked_head, block_bytes=3 * ROW, kept_bytes=kept_bytes), weight
     )
     assert_same(grad, expected, rtol=5e-6, atol=1e-5)
+
+
+def test_entropy_of_impossible_tokens_is_none():
+    """PPO-3: a logit of −∞ is a probability of 0, and adds nothing to the entropy."""
+    hidden = torch.ones(1, 1)
+    weight = torch.tensor([[0.0], [0.0], [-torch.inf]])
+    scores = chunked_head(hidden, weight, None, torch.tensor([0]), entropy=True)
+    # Two tokens of one half each: ln 2.
+    torch.testing.assert_close(scores.entropies, torch.tensor([0.6931472]))
 
 
 def test_backward_may_run_twice():

@@ -5,7 +5,7 @@ a block of positions at a time, so that the full logits (positions × vocabulary
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -31,6 +31,14 @@ class TokenScores(NamedTuple):
 
     logprobs: Tensor
     logsumexps: Tensor
+    entropies: Tensor | None = None
+    """Entropy of the distribution that each token was scored by, in nats, if asked for."""
+    values: Tensor | None = None
+    """Value of the state that each token was chosen in, if the student has a value head."""
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "TokenScores":
+        """The same change to all parts that are there."""
+        return TokenScores(*(None if part is None else change(part) for part in self))  # pyright: ignore
 
 
 def generator(seed: int, *names: str | int) -> torch.Generator:
@@ -45,19 +53,21 @@ def chunked_head(
     bias: Float[Tensor, " vocab"] | None,
     targets: Int[Tensor, " position"],
     *,
+    entropy: bool = False,
     block_bytes: int | None = None,
     kept_bytes: int | None = None,
 ) -> TokenScores:
     """Log-probability of each target, and log-sum-exp of the logits `hidden @ weight.T + bias`.
 
     Matrix products run in the autocast type, or else in that of `hidden`; reductions and the sum
-    of the weight's gradient in float32. Both results carry gradients.
+    of the weight's gradient in float32. All results carry gradients.
 
     Args:
         hidden: Hidden states at the positions that predict the targets.
         weight: Weight of the output head; it may be tied to the embedding.
         bias: Bias of the output head.
         targets: The token at each position.
+        entropy: Give the entropies too.
         block_bytes: Memory for the probabilities of one block of positions.
         kept_bytes: Most memory kept for the backward pass to make it faster.
     """
@@ -73,9 +83,11 @@ def chunked_head(
     has_gradient = any(t is not None and t.requires_grad for t in (hidden, weight, bias))
     with torch.autocast(device, enabled=False):
         if not (torch.is_grad_enabled() and has_gradient):
-            return _scores(_Head.build(hidden, weight, bias, targets, dtype=dtype), rows)
+            head = _Head.build(hidden, weight, bias, targets, dtype=dtype)
+            return _scores(head, rows, entropy=entropy)
         keep = len(hidden) * len(weight) * dtype.itemsize <= kept_bytes
-        return TokenScores(*_ChunkedHead.apply(hidden, weight, bias, targets, dtype, rows, keep))
+        options = (dtype, rows, keep, entropy)
+        return TokenScores(*_ChunkedHead.apply(hidden, weight, bias, targets, *options))
 
 
 class _Head(NamedTuple):
@@ -119,10 +131,13 @@ class _Head(NamedTuple):
         return probs.scatter_add_(1, targets, probs.new_full(targets.shape, -1.0))
 
 
-def _scores(head: _Head, rows: int, kept: Tensor | None = None) -> TokenScores:
+def _scores(
+    head: _Head, rows: int, kept: Tensor | None = None, *, entropy: bool = False
+) -> TokenScores:
     """Scores, a block of positions at a time; errors go to `kept` if it is there."""
     logprobs = head.hidden.new_empty(len(head.hidden), dtype=head.exact)
     logsumexps = torch.empty_like(logprobs)
+    entropies = torch.empty_like(logprobs) if entropy else None
     for block in head.blocks(rows):
         logits = head.logits(block)
         probs = head.probs(logits)
@@ -130,9 +145,20 @@ def _scores(head: _Head, rows: int, kept: Tensor | None = None) -> TokenScores:
         logsumexps[block] = logits.amax(1) - probs.amax(1).log()
         chosen = logits.gather(1, head.targets[block, None]).squeeze(1)
         logprobs[block] = chosen - logsumexps[block]
+        if entropies is not None:
+            entropies[block] = row_entropies(logits.to(probs.dtype), probs, logsumexps[block])
         if kept is not None:
             kept[block] = head.errors(block, probs)
-    return TokenScores(logprobs, logsumexps)
+    return TokenScores(logprobs, logsumexps, entropies)
+
+
+def row_entropies(
+    logits: Float[Tensor, "row vocab"],
+    probs: Float[Tensor, "row vocab"],
+    logsumexps: Float[Tensor, " row"],
+) -> Float[Tensor, " row"]:
+    """−Σ p log p of each row; a token of probability 0 adds nothing, even at a logit of −∞."""
+    return logsumexps - torch.linalg.vecdot(probs, logits.masked_fill(probs == 0, 0.0))
 
 
 class _ChunkedHead(torch.autograd.Function):
@@ -140,7 +166,8 @@ class _ChunkedHead(torch.autograd.Function):
 
     With errors E = softmax − onehot, the gradient of the logits is (g_lse − g_lp)·E + g_lse·onehot.
     Factors of rows commute with the matrix products that follow, so E is all that is needed: it is
-    kept where it is small, and computed again, block by block, where it is not.
+    kept where it is small, and computed again, block by block, where it is not. A gradient of the
+    entropy H adds −g_H·p·(log p + H), for which the logits are always computed again.
     """
 
     @staticmethod
@@ -153,13 +180,14 @@ class _ChunkedHead(torch.autograd.Function):
         dtype: torch.dtype,
         rows: int,
         keep: bool,
-    ) -> tuple[Tensor, Tensor]:
+        entropy: bool,
+    ) -> tuple[Tensor | None, ...]:
         head = _Head.build(hidden, weight, bias, targets, dtype=dtype)
         kept = hidden.new_empty(len(hidden), len(weight), dtype=dtype) if keep else None
         ctx.save_for_backward(hidden, weight, bias, targets, kept)
         ctx.dtype, ctx.rows = dtype, rows
         ctx.set_materialize_grads(False)
-        return _scores(head, rows, kept)
+        return _scores(head, rows, kept, entropy=entropy)[:3]
 
     @staticmethod
     @once_differentiable
@@ -174,7 +202,7 @@ class _ChunkedHead(torch.autograd.Function):
                 for tensor, needed in zip(tensors[:3], ctx.needs_input_grad, strict=False)
             ]
             zeros = head.hidden.new_zeros(len(head.hidden), dtype=head.exact)
-            logprobs_grad, logsumexps_grad = (zeros if g is None else g for g in grad_outputs)
+            logprobs_grad, logsumexps_grad = (zeros if g is None else g for g in grad_outputs[:2])
             factors = (logsumexps_grad - logprobs_grad)[:, None]
             for block in head.blocks(ctx.rows if kept is None else max(1, len(kept))):
                 errors = kept
@@ -183,8 +211,10 @@ class _ChunkedHead(torch.autograd.Function):
                 _add_errors(head, block, errors, factors[block], sums)
             if grad_outputs[1] is not None:
                 _add_targets(head, logsumexps_grad[:, None], sums)
+            if grad_outputs[2] is not None:
+                _add_entropies(head, ctx.rows, grad_outputs[2], sums)
         grads = [None if s is None else s.to(t.dtype) for s, t in zip(sums, tensors, strict=False)]
-        return *grads, None, None, None, None
+        return *grads, None, None, None, None, None
 
 
 def _add_errors(
@@ -193,7 +223,7 @@ def _add_errors(
     """Add one block's share of the gradient of hidden states, weight and bias: factors · E."""
     hidden, weight, bias = sums
     if hidden is not None:
-        hidden[block] = (errors @ head.weight) * factors
+        hidden[block] += (errors @ head.weight) * factors
     if weight is not None:
         weight += errors.T @ (head.hidden[block] * factors).to(errors.dtype)
     if bias is not None:
@@ -209,3 +239,14 @@ def _add_targets(head: _Head, factors: Tensor, sums: list[Tensor | None]) -> Non
         weight.index_add_(0, head.targets, (head.hidden * factors).to(weight.dtype))
     if bias is not None:
         bias.index_add_(0, head.targets, factors[:, 0])
+
+
+def _add_entropies(head: _Head, rows: int, grad: Tensor, sums: list[Tensor | None]) -> None:
+    """Add the entropies' share: their gradient times −p·(log p + H)."""
+    for block in head.blocks(rows):
+        logits = head.logits(block).to(head.exact)
+        probs, logsumexps = head.probs(logits), logits.logsumexp(1)
+        entropies = row_entropies(logits, probs, logsumexps)
+        surplus = logits - (logsumexps - entropies)[:, None]
+        changes = -probs * surplus.masked_fill_(probs == 0, 0.0)
+        _add_errors(head, block, changes.to(head.weight.dtype), grad[block, None], sums)

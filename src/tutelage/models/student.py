@@ -116,16 +116,19 @@ class StudentConfig(Config):
             )
         return size
 
-    def build(self, tokenizer: "PreTrainedTokenizerBase", *, seed: int) -> "Student":
+    def build(
+        self, tokenizer: "PreTrainedTokenizerBase", *, seed: int, value_head: bool = False
+    ) -> "Student":
         """The student, in float32; new weights depend on the seed only.
 
         Args:
             tokenizer: Whose tokens it reads; a new student gets its vocabulary from it.
             seed: Seed of new weights.
+            value_head: Give it a head that says how good a state is: the saved one, or a new one.
         """
         import torch
 
-        from tutelage.models.student_module import Student
+        from tutelage.models.student_module import Student, new_value_head
         from tutelage.tensors import generator
 
         self.check()
@@ -134,7 +137,9 @@ class StudentConfig(Config):
             torch.default_generator.manual_seed(generator(seed, "student").initial_seed())
             model = self._new(tokenizer) if self.path is None else self._load(self.path)
             refuse_vocabulary(model, tokenizer, self.path)
-            return Student(self._adapted(model) if self.lora.rank else model)
+            folder = None if self.path is None else Path(self.path).expanduser()
+            head = new_value_head(model, folder=folder, seed=seed) if value_head else None
+            return Student(self._adapted(model) if self.lora.rank else model, head)
 
     def _new(self, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
         from transformers import GPT2Config, GPT2LMHeadModel

@@ -2,34 +2,55 @@
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tutelage.config import UserError
 from tutelage.run_folder import write_folder
-from tutelage.tensors import TokenScores, chunked_head, generator
+from tutelage.tensors import TokenScores, chunked_head, generator, row_entropies
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+VALUE_HEAD = "value_head.safetensors"
+
+
+class States(NamedTuple):
+    """What a student has read, at some positions: hidden states of its trunk, or logits.
+
+    Logits are there where the model does more to them than the output head's product; the hidden
+    states are then there only if a value head needs them.
+    """
+
+    hidden: Tensor | None
+    logits: Tensor | None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "States":
+        """The same change to both parts."""
+        return States(*(None if part is None else change(part) for part in self))
+
 
 class Student(nn.Module):
     """Scores tokens with a Transformers model, its output head a block of positions at a time.
+
+    A student that learns by trials has a value head on the same trunk: one number a state.
 
     Where a model does more to its logits than `hidden @ weight.T + bias` (soft-capping, scaling),
     `has_chunked_head` is false and its full logits are computed instead: right, with more memory.
     """
 
-    def __init__(self, model: "PreTrainedModel | PeftModel"):
+    def __init__(self, model: "PreTrainedModel | PeftModel", value_head: nn.Linear | None = None):
         super().__init__()
         self.model = model
+        self.value_head = value_head
         self.has_chunked_head = has_linear_head(self.base)
 
     @property
@@ -52,6 +73,8 @@ class Student(nn.Module):
         segments: Int[Tensor, "batch time"] | None = None,
         positions: Int[Tensor, "batch time"] | None = None,
         mask: Bool[Tensor, "batch time"] | None = None,
+        temperature: float = 1.0,
+        entropy: bool = False,
     ) -> TokenScores:
         """Scores of every token but each row's first, given those before it.
 
@@ -61,32 +84,63 @@ class Student(nn.Module):
             segments: Number of the document that each token is in; a token sees its own only.
             positions: Position of each token; by default counted from the start of its document.
             mask: True on real tokens; padding on either side is neither seen nor scored.
+            temperature: Divides the logits.
+            entropy: Give the entropy of each token's distribution too.
         """
         if mask is not None:
             real = mask[:, 1:] & mask[:, :-1]
             keep = real if keep is None else keep & real
-        inputs = self._inputs(token_ids, segments, positions, mask)
-        if self.has_chunked_head:
-            states = self.base.get_decoder()(**inputs).last_hidden_state[:, :-1]
-        else:
-            states = self.base(**inputs).logits[:, :-1]
+        states = self.read(**self._inputs(token_ids, segments, positions, mask))
         targets = token_ids[:, 1:]
         if keep is None:
-            scores = self._score(states.flatten(0, 1), targets.flatten())
+            states = states.map(lambda part: part[:, :-1].flatten(0, 1))
+            scores = self._score(states, targets.flatten(), temperature, entropy)
             # Clones, for sharding (FSDP2) wants results that are no views.
-            return TokenScores(*(part.view(targets.shape).clone() for part in scores))
-        scores = self._score(states[keep], targets[keep])
-        zeros = scores.logprobs.new_zeros(keep.shape)
-        return TokenScores(*(zeros.index_put((keep,), part) for part in scores))
+            return scores.map(lambda part: part.view(targets.shape).clone())
+        states = states.map(lambda part: part[:, :-1][keep])
+        scores = self._score(states, targets[keep], temperature, entropy)
+        zeros = scores.logprobs.new_zeros(targets.shape)
+        return scores.map(lambda part: zeros.index_put((keep,), part))
 
-    def _score(self, states: Tensor, targets: Tensor) -> TokenScores:
-        """Scores of targets from hidden states, or from logits without the chunked head."""
+    def read(self, **inputs: Any) -> "States":
+        """What the trunk makes of tokens; the arguments are those of the Transformers model."""
         if self.has_chunked_head:
+            return States(self.base.get_decoder()(**inputs).last_hidden_state, None)
+        needs_hidden = self.value_head is not None
+        output = self.base(**inputs, output_hidden_states=needs_hidden)
+        return States(output.hidden_states[-1] if needs_hidden else None, output.logits)
+
+    def logits(self, states: "States") -> Float[Tensor, "row vocab"]:
+        """Logits of the token after each state, in float32."""
+        if states.logits is None:
             head: Any = self.base.get_output_embeddings()
-            return chunked_head(states, head.weight, head.bias, targets)
-        logsumexps = states.float().logsumexp(-1)
-        chosen = states.gather(-1, targets[:, None]).squeeze(-1)
-        return TokenScores(chosen - logsumexps, logsumexps)
+            return head(states.hidden).float()
+        return states.logits.float()
+
+    def values(self, states: "States") -> Float[Tensor, " row"] | None:
+        """Value of each state, in float32, if there is a value head."""
+        if self.value_head is None or states.hidden is None:
+            return None
+        with torch.autocast(states.hidden.device.type, enabled=False):
+            return self.value_head(states.hidden.float()).squeeze(-1)
+
+    def _score(
+        self, states: "States", targets: Tensor, temperature: float, entropy: bool
+    ) -> TokenScores:
+        """Scores of targets from hidden states, or from logits without the chunked head."""
+        values = self.values(states)
+        if states.logits is None:
+            head: Any = self.base.get_output_embeddings()
+            hidden: Any = states.hidden
+            hidden = hidden if temperature == 1 else hidden / temperature
+            bias = head.bias if temperature == 1 or head.bias is None else head.bias / temperature
+            scores = chunked_head(hidden, head.weight, bias, targets, entropy=entropy)
+            return scores._replace(values=values)
+        logits = states.logits.float() / temperature
+        logsumexps = logits.logsumexp(-1)
+        chosen = logits.gather(-1, targets[:, None]).squeeze(-1)
+        entropies = row_entropies(logits, logits.softmax(-1), logsumexps) if entropy else None
+        return TokenScores(chosen - logsumexps, logsumexps, entropies, values)
 
     def _inputs(
         self,
@@ -124,15 +178,17 @@ class Student(nn.Module):
     ) -> None:
         """Save a folder that `AutoModelForCausalLM.from_pretrained` loads.
 
-        Adapters are merged into the weights saved, and saved by themselves in `adapter/` too.
+        Adapters are merged into the weights saved, and saved by themselves in `adapter/` too. A
+        value head has a file of its own, which other programs leave alone.
 
         Args:
             directory: Where to; an old folder there is replaced in one go.
             tokenizer: Saved beside the weights.
             weights: This module's full state dict, if its own is sharded over processes.
         """
-        weights = self.state_dict() if weights is None else dict(weights)
-        weights = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
+        state = self.state_dict() if weights is None else dict(weights)
+        weights = _under("model.", state)
+        values = _under("value_head.", state)
 
         def fill(target: Path) -> None:
             merged = weights
@@ -146,8 +202,37 @@ class Student(nn.Module):
             with without_progress_bars():
                 self.base.save_pretrained(target, state_dict=merged)
             tokenizer.save_pretrained(target)
+            if values:
+                save_file(values, target / VALUE_HEAD)
 
         write_folder(Path(directory), fill)
+
+
+def _under(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights whose names begin with a prefix, named without it."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in weights.items()
+        if name.startswith(prefix)
+    }
+
+
+def new_value_head(model: "PreTrainedModel", *, folder: Path | None, seed: int) -> nn.Linear:
+    """A value head for a model: the one saved in its folder, or a new one.
+
+    New weights are drawn from N(0, 1 / √(width + 1)), the bias is 0 (Huang et al., 2024,
+    https://arxiv.org/abs/2403.17031).
+    """
+    head = nn.Linear(model.config.get_text_config().hidden_size, 1)
+    saved = folder / VALUE_HEAD if folder is not None else None
+    if saved is not None and saved.is_file():
+        head.load_state_dict(load_file(saved))
+        return head
+    rng = generator(seed, "value head")
+    with torch.no_grad():
+        head.weight.normal_(std=(head.in_features + 1) ** -0.5, generator=rng)
+        head.bias.zero_()
+    return head
 
 
 @contextmanager

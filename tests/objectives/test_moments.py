@@ -85,6 +85,11 @@ def test_equal_numbers_have_no_variance():
     assert mean_and_variance(moments(torch.full((1000,), 0.1)))[1] == 0
 
 
+def test_nothing_has_mean_and_variance_zero():
+    """P15: a run that begins."""
+    assert mean_and_variance(torch.zeros(3, dtype=torch.float64)) == (0, 0)
+
+
 def test_a_run_is_normalised_by_all_its_scores():
     """P14: rounds add up like shards; a first score stays, and later ones are never far out."""
     rng = torch.Generator().manual_seed(0)

@@ -278,7 +278,7 @@ def test_order_and_shards_change_nothing():
 
 def test_range_of_ratios_over_shards_is_that_of_the_whole():
     """P6: micro-batches and processes take the minimum and maximum; empty ones do no harm."""
-    logprobs = torch.tensor([[0.0, LN2], [-LN2, 99.0], [99.0, 99.0]])
+    logprobs = torch.tensor([[0.0, LN2], [-LN2, 9.0], [-9.0, 9.0]])
     mask = torch.tensor([[True, True], [True, False], [False, False]])
     smallest, largest = ratio_range(logprobs, torch.zeros(3, 2), mask)
     assert (smallest.item(), largest.item()) == pytest.approx((0.5, 2.0))

@@ -1,4 +1,4 @@
-"""Corpora, tokenizers and packed blocks."""
+"""Corpora, prompts, tokenizers and packed blocks."""
 
 from typing import Annotated
 
@@ -6,8 +6,28 @@ from pydantic import Field
 
 from tutelage.data.corpora import BabyLMCorpus, BookCorpus, TextCorpus, TinyStoriesCorpus
 from tutelage.data.grammar import NurseryCorpus
+from tutelage.data.prompt_builders import (
+    CombinedPrompts,
+    FixedPrompt,
+    ImdbPrompts,
+    NurseryPrompts,
+    TextPrompts,
+    TinyStoriesPrompts,
+    WritingPrompts,
+)
 
 AnyCorpus = Annotated[
     NurseryCorpus | TextCorpus | TinyStoriesCorpus | BabyLMCorpus | BookCorpus,
+    Field(discriminator="kind"),
+]
+
+AnyPrompts = Annotated[
+    NurseryPrompts
+    | TinyStoriesPrompts
+    | ImdbPrompts
+    | WritingPrompts
+    | FixedPrompt
+    | TextPrompts
+    | CombinedPrompts,
     Field(discriminator="kind"),
 ]

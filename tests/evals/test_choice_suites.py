@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from evals.scorers import Opinion, scorer_of, small_tokenizer
 from tutelage.config import UserError
 from tutelage.evals.comps import COMPS
 from tutelage.evals.entity_tracking import EntityTracking
 from tutelage.evals.ewok import EWoK
+from tutelage.tensors import TokenScores
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +138,49 @@ def test_entity_tracking_means_moves_within_files_and_then_files(scorer, tmp_pat
     # Per token all are equal: halves of two options, a third of three.
     halves = (1 / 2 + 1 / 2 + 1 / 3) / 3
     assert result["measures"]["accuracy_per_token"] == pytest.approx((halves + 1 / 2) / 2)
+
+
+class Tiring(torch.nn.Module):
+    """A student for which a token is the less likely the more came before it."""
+
+    def forward(self, token_ids, *, keep, mask):
+        """Scores of the kept tokens: −1, −2, −3 and so on."""
+        logprobs = -torch.arange(1.0, token_ids.shape[1]) * (keep & mask[:, 1:])
+        return TokenScores(logprobs, logprobs)
+
+
+# Of each suite a choice that is won, one that is lost, and ties.
+WON, LOST, EVEN = ("xy", "xyzxyz"), ("xyzxyz", "xy"), ("xy", "yz")
+TIES = {
+    EWoK: [ewok("a", *WON), ewok("a", *LOST), ewok("a", *EVEN), ewok("a", *EVEN)],
+    COMPS: [comps(*WON), comps(*LOST), comps(*EVEN), comps(*EVEN)],
+    EntityTracking: [
+        moves(1, *WON, "xyzx"),
+        moves(1, *LOST, "xyzx"),
+        moves(1, *EVEN, "xyz"),  # two of three are even
+        moves(1, *EVEN, "zx"),  # three of three
+        moves(1, "xyz", "xyy", "xz"),  # even with one, but another is likelier
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("suite", "ties", "accuracy"),
+    [
+        (EWoK, "half", (1 + 0 + 1 / 2 + 1 / 2) / 4),
+        (EWoK, "first", (1 + 0 + 1 + 1) / 4),
+        (COMPS, "half", (1 + 0 + 1 / 2 + 1 / 2) / 4),
+        (COMPS, "first", (1 + 0 + 1 + 1) / 4),
+        (EntityTracking, "half", (1 + 0 + 1 / 2 + 1 / 3 + 0) / 5),
+        (EntityTracking, "first", (1 + 0 + 1 + 1 + 0) / 5),
+    ],
+)
+def test_ties_count_a_fair_share_or_officially_a_point(tmp_path, suite, ties, accuracy):
+    """EV-2: by hand."""
+    scorer = scorer_of(Tiring(), small_tokenizer(tmp_path / "cache"))
+    file = write(tmp_path / "a.jsonl", *TIES[suite])
+    result = evaluate(suite(data=file, ties=ties), scorer)
+    assert result["measures"]["accuracy"] == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize(

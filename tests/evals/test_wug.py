@@ -81,6 +81,33 @@ def test_the_official_rule_stores_probabilities_and_its_convention(
 
 
 @pytest.mark.parametrize(
+    ("ties", "preferences", "ranks"),
+    [
+        # Odds of e¹⁸ and e²⁸ differ, but fp32 probabilities are 1 from about e¹⁷ on.
+        ("half", (math.log(1 / 2), 18, 28, math.log(1 / 2)), (1.5, 3, 4, 1.5)),
+        ("first", (1 / 3, 1, 1, 1 / 3), (1.5, 3.5, 3.5, 1.5)),
+    ],
+)
+def test_past_tenses_of_three_forms_are_ranked(
+    tokenizer, tmp_path: Path, ties, preferences, ranks
+) -> None:
+    """EV-2: by hand; words that are preferred alike share their ranks."""
+    file = write(
+        tmp_path / "past.jsonl",
+        ("xy\tyz\tzx", 0.1),
+        (f"xy\t{'z' * 20}\t{'y' * 60}", 0.3),
+        (f"xy\t{'z' * 30}\t{'y' * 60}", 0.2),
+        ("xy\tyy\tzz", 0.4),
+    )
+    suite, scorer = Wug(data=file, ties=ties), scorer_of(Opinion(), tokenizer)
+    assert suite.run_task("past", scorer)["sum"] == pytest.approx(list(preferences))
+    pairs = [(human - 2.5, rank - 2.5) for human, rank in zip((1, 3, 2, 4), ranks, strict=True)]
+    product, *squares = (sum(a[i] * a[j] for a in pairs) for i, j in ((0, 1), (0, 0), (1, 1)))
+    rho = product / math.sqrt(math.prod(squares))
+    assert evaluate(suite, scorer)["measures"]["spearman"] == pytest.approx(rho)
+
+
+@pytest.mark.parametrize(
     ("word", "message"),
     [
         (("x y", 0.5), r"a\.jsonl, line 1: sentences is one sentence"),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tutelage.objectives.kl import adapted_kl_coef, entropy_loss, k1, k2, k3, kl_loss
+from tutelage.objectives.kl import adapted_kl_coef, k1, k2, k3, kl_loss
 
 LN2 = math.log(2)
 
@@ -112,16 +112,6 @@ def test_absurd_distances_stay_finite():
     logprobs, reference = torch.tensor([-1000.0, 0.0]), torch.tensor([0.0, -1000.0])
     assert k1(logprobs, reference).tolist() == [-1000, 1000]
     assert k3(logprobs, reference).tolist() == pytest.approx([math.exp(20) - 1001, 999])
-
-
-def test_entropy_loss_is_minus_the_entropy_with_its_gradient(policies):
-    """P21: while the plain log-probabilities have no gradient on average."""
-    logits, _ = policies
-    logprobs = logits.log_softmax(-1)
-    mean = expectation(entropy_loss(logprobs), logits)
-    negative_entropy = -torch.distributions.Categorical(logits=logits).entropy().sum()
-    torch.testing.assert_close(mean, negative_entropy)
-    torch.testing.assert_close(gradient(mean, logits), gradient(negative_entropy, logits))
 
 
 @pytest.mark.parametrize(

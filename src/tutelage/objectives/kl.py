@@ -59,23 +59,8 @@ def kl_loss(
         value: The estimate that the loss shows.
     """
     estimate = k1 if value == "k1" else k3
-    return _with_gradient_of(k2(logprobs, ref_logprobs), estimate(logprobs.detach(), ref_logprobs))
-
-
-def entropy_loss(logprobs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Minus the entropy, estimated from sampled tokens, with on average the right gradient.
-
-    It is the KL to a uniform distribution but for a constant. The log-probabilities themselves
-    would be no loss: their gradient is 0 on average.
-    """
-    return _with_gradient_of(logprobs.square() / 2, logprobs.detach())
-
-
-def _with_gradient_of(
-    loss: Float[Tensor, "*shape"], value: Float[Tensor, "*shape"]
-) -> Float[Tensor, "*shape"]:
-    """The value exactly, with the gradient of the loss."""
-    return value + (loss - loss.detach())
+    surrogate = k2(logprobs, ref_logprobs)
+    return estimate(logprobs.detach(), ref_logprobs) + (surrogate - surrogate.detach())
 
 
 def adapted_kl_coef(

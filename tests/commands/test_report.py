@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from reports.conftest import falling, write_words
 from tutelage.cli import main
 
 
@@ -55,6 +56,20 @@ def test_a_mistake_is_one_sentence_and_writes_nothing(
     assert main(["report", *arguments]) == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+def test_words_are_chosen_on_the_command_line(run, tmp_path, capsys):
+    """EV-4: those that are named are drawn; an unknown one is refused with the nearest name."""
+    write_words(run, {"ball": falling(1.5), "dog": falling(2)}, ages=False)
+    page = tmp_path / "p.html"
+    command = ["report", str(run), "--out", str(page), "--words"]
+    assert main([*command, "dgo"]) == 2
+    assert "Did you mean dog?" in capsys.readouterr().err
+    assert not page.exists()
+    assert main([*command, "dog"]) == 0
+    shown = page.read_text()
+    assert '<span class="key">dog</span>' in shown
+    assert '<span class="key">ball</span>' not in shown
 
 
 def test_a_missing_out_is_refused(run, capsys):

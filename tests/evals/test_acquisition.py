@@ -85,6 +85,18 @@ def test_babylm_counts_in_words_where_they_are_known():
     assert other == pytest.approx(2 + 0.15 * math.log((24 - middle) / (middle - 6)), abs=0.03)
 
 
+def test_ages_say_what_they_count():
+    """EV-4: words where all milestones know them; else what stands in the place of steps."""
+    assert set(acquisition(stored(curves())).units.values()) == {"steps", "words"}
+    assert acquisition(stored(curves())).units["tnd"] == "steps"
+    results = stored({"ball": Sigmoid(24, 6, 2.0, 0.15)})
+    plain = acquisition(stored({"ball": Sigmoid(24, 6, 2.0, 0.15)}, words_a_step=None))
+    assert set(plain.units.values()) == {"steps"}
+    del results[7][1]["words"]  # one milestone does not know: steps and words are never mixed
+    assert acquisition(results) == plain
+    assert set(acquisition(results, unit="words").units.values()) == {"words"}
+
+
 def test_words_without_an_age_have_a_reason():
     """EV-4: flat, rising, never measured; the others are as they were."""
     odd = {

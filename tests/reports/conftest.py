@@ -152,3 +152,46 @@ def _samples(num_steps: int, rng: random.Random) -> list[dict[str, Any]]:
         for index, step in enumerate(steps)
         for prompt in ("Mother:", "Once there was a dog .")
     ]
+
+
+STEPS = (0, *sorted({round(2 * 1.25**number) for number in range(31)}))  # 2 to 1,616
+
+
+def falling(age: float, *, top: float = 14, fall: float = 10) -> Callable[[float], float]:
+    """Bits over log10 steps: a fall, half of which is past at an age."""
+    return lambda x: top - fall / (1 + math.exp(-(x - age) / 0.12))
+
+
+def write_words(
+    path: Path,
+    curves: dict[str, Callable[[float], float]],
+    *,
+    human: dict[str, float] | None = None,
+    ages: bool = True,
+) -> Path:
+    """Stored results of the suites surprisal and acquisition, each word with a curve of its own."""
+    from tutelage.evals.acquisition import acquisition
+
+    results = []
+    for step in STEPS:
+        rows = []
+        for word, curve in curves.items():
+            bits = curve(math.log10(max(step, 1)))
+            row = {"word": word, "category": "kind", "surprisal": bits, "surprisals": [bits] * 2}
+            rows.append(row)
+        mean = math.fsum(row["surprisal"] for row in rows) / len(rows)
+        result = {"step": step, "milestone": f"step_{step}", "measures": {"surprisal": mean},
+                  "vocab_size": 2**14, "word_surprisals": rows}  # fmt: skip
+        results.append((step, result))
+        write_result(path, "surprisal", f"step_{step}", result)
+    if ages:
+        found = acquisition(results, human={"children": human} if human else None).result()
+        write_result(path, "acquisition", "all", {"step": STEPS[-1], "milestone": "all", **found})
+    return path
+
+
+def write_result(path: Path, name: str, milestone: str, result: dict[str, Any]) -> None:
+    """evals/<name>/<milestone>.json."""
+    target = path / "evals" / name / f"{milestone}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(result))

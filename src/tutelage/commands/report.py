@@ -17,6 +17,9 @@ class Report(Config):
     """Run folders, as a recipe wrote them with --out."""
     out: Path
     """The page to write; it ends in .html, and an old page of that name is replaced."""
+    words: tuple[str, ...] = ()
+    """Words whose learning curves are drawn; without any, twelve that are spread over the ages of
+    acquisition."""
 
     def run(self) -> None:
         """Read the runs, write the page, say where it is."""
@@ -24,5 +27,5 @@ class Report(Config):
             raise UserError("No run is given. Name run folders: tutelage report RUN --out a.html.")
         from tutelage.reports.html import write_report
 
-        write_report(self.runs, self.out)
+        write_report(self.runs, self.out, self.words)
         print(f"Report: {self.out}")

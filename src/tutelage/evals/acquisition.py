@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,14 @@ from tutelage.evals.naoa import (
 
 VERSION = 1
 DEFINITIONS = ("tnd", "chang_bergen", "babylm_2025")
+Unit = Literal["steps", "words"]
 
 
 class Acquisition(NamedTuple):
     """Ages of all words, how many words are known when, and how the ages go with people's."""
 
     steps: list[int]
+    """Those of the milestones; or the words read by then, if steps are not known."""
     vocab_size: int
     words: dict[str, dict[str, Any]]
     """Of each word: its category, curve (`surprisal`, in bits, at each step) and for each
@@ -34,6 +36,8 @@ class Acquisition(NamedTuple):
     effective_vocabulary: list[int]
     """At each step, the words whose nAoA at 0.5 is past."""
     correlations: list[dict[str, Any]]
+    units: dict[str, Unit]
+    """What the ages under each definition count, before the logarithm: steps or words."""
 
     def measures(self) -> dict[str, float]:
         """Mean age and number of words under each definition, and the vocabulary at the end."""
@@ -67,6 +71,7 @@ def acquisition(
     results: Sequence[tuple[int, Mapping[str, Any]]],
     *,
     human: Mapping[str, Mapping[str, float]] | None = None,
+    unit: Unit = "steps",
 ) -> Acquisition:
     """Ages of acquisition of all words under all three definitions.
 
@@ -74,6 +79,7 @@ def acquisition(
         results: Training step and stored result of the suite `surprisal`, of each milestone. Where
             all of them say how many words were read (`words`), `babylm_2025` counts in these.
         human: Ages at which people acquire words, by the name of their source.
+        unit: What stands in the place of steps, if those are not known.
     """
     if not results:
         raise UserError(
@@ -93,12 +99,16 @@ def acquisition(
         )
     curves = _curves([result for _, result in results])
     steps = [step for step, _ in results]
-    amounts = [result.get("words", step) for step, result in results]
+    has_words = all("words" in result for _, result in results)
+    amounts = [result["words"] if has_words else step for step, result in results]
     chance = math.log2(vocab_sizes.pop())
     words = {name: _word(curve, steps, amounts, chance) for name, curve in curves.items()}
     ages = [word["tnd"]["age"] for word in words.values() if "age" in word["tnd"]]
     vocabulary = [sum(step > 0 and 10**age <= step for age in ages) for step in steps]
-    found = Acquisition(steps, results[0][1]["vocab_size"], words, vocabulary, [])
+    units: dict[str, Unit] = dict.fromkeys(DEFINITIONS, unit)
+    if has_words:
+        units["babylm_2025"] = "words"
+    found = Acquisition(steps, results[0][1]["vocab_size"], words, vocabulary, [], units)
     for source, known in (human or {}).items():
         for definition in DEFINITIONS:
             row = correlate(found.ages(definition), known)

@@ -2,7 +2,8 @@
 
 import math
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tutelage.reports.runs import Run, is_number
 
 WORDS_KEY = "budget/read_words"
 GROUPS_AT_THE_END = ("optim", "budget", "time")
+Item = TypeVar("Item")
 
 
 class Curve(NamedTuple):
@@ -90,6 +92,24 @@ def thinned(x: np.ndarray, y: np.ndarray, num_bins: int) -> np.ndarray:
     starts = np.flatnonzero(np.diff(bins[order], prepend=-1))
     ends = np.append(starts[1:], len(x)) - 1
     return np.unique(np.concatenate([[0, len(x) - 1], order[starts], order[ends]]))
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """So many of the items, evenly spaced, with the first and the last."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def vocabulary_curves(runs: list[Run]) -> list[Curve]:
+    """The effective vocabulary of each run whose ages of acquisition are known."""
+    curves = []
+    for index, run in enumerate(runs):
+        for evaluation in run.evaluations:
+            if evaluation.ages and evaluation.ages.steps:
+                points = zip(evaluation.ages.steps, evaluation.ages.vocabulary, strict=True)
+                curves.append(_curve(index, list(points), read_words(run)))
+    return curves
 
 
 def is_log_spaced(steps: list[int]) -> bool:

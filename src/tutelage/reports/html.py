@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,10 +43,16 @@ class SampleStep(NamedTuple):
     num_left_out: int
 
 
-def write_report(runs: list[Path], out: Path) -> None:
-    """Write the page about these run folders; an old page of that name is replaced."""
+def write_report(runs: list[Path], out: Path, words: Sequence[str] = ()) -> None:
+    """Write the page about these run folders; an old page of that name is replaced.
+
+    Args:
+        runs: Run folders.
+        out: The page.
+        words: Those whose learning curves are drawn; without any, some are chosen.
+    """
     refuse_out(out)
-    page = page_of(read_runs(runs))
+    page = page_of(read_runs(runs), words)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, page)
@@ -66,11 +72,12 @@ def refuse_out(out: Path) -> None:
         )
 
 
-def page_of(runs: list[Run]) -> str:
+def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
     """The whole page as text: the same for the same runs."""
     from tutelage.reports import tables
     from tutelage.reports.curves import eval_curves, training_curves
     from tutelage.reports.svg import Stylist
+    from tutelage.reports.words import chosen
 
     stylist = Stylist()
     curves, evals = training_curves(runs), eval_curves(runs)
@@ -87,7 +94,7 @@ def page_of(runs: list[Run]) -> str:
         "differences": tables.differences(runs) if len(runs) > 1 else None,
         "axes": axes,
         "groups": _groups(curves, axes, stylist, runs),
-        "evals": _evals(evals, runs, axes, stylist),
+        "evals": _evals(evals, runs, axes, stylist, chosen(runs, words)),
         "samples": [(run, _sample_steps(run.samples)) for run in runs if run.samples],
         "max_characters": MAX_SAMPLE_CHARACTERS,
         "configuration": tables.configuration(runs),
@@ -140,7 +147,13 @@ def _groups(
 
 
 def _chart(
-    name: str, curves: list["Curve"], axes: list["Axis"], stylist: "Stylist", runs: list[Run]
+    name: str,
+    curves: list["Curve"],
+    axes: list["Axis"],
+    stylist: "Stylist",
+    runs: list[Run],
+    *,
+    is_count: bool = False,
 ) -> Chart:
     from tutelage.reports.plots import line_chart
     from tutelage.reports.tables import number
@@ -148,7 +161,7 @@ def _chart(
     names = [run.name for run in runs]
     plots = []
     for axis in axes:
-        svg = line_chart(curves, axis, stylist, name=name, run_names=names)
+        svg = line_chart(curves, axis, stylist, name=name, run_names=names, is_count=is_count)
         variant = f"{axis.unit} {'log' if axis.is_log else 'linear'}"
         empty = Markup('<p class="empty">Nothing to draw on this axis.</p>')
         plots.append((variant, Markup(svg) if svg else empty))
@@ -161,27 +174,50 @@ def _evals(
     runs: list[Run],
     axes: list["Axis"],
     stylist: "Stylist",
+    words: list[str],
 ) -> list[dict[str, Any]]:
     """For each eval: curves over milestones, bars of the last one, and tables of the rest."""
     from tutelage.reports import tables
     from tutelage.reports.plots import bar_chart
+    from tutelage.reports.word_panels import learning_panels
 
     sections = []
     for name, curves in evals.items():
         bars = list(_bars(runs, name).items())
         chunks = [dict(bars[i : i + BARS_A_CHART]) for i in range(0, len(bars), BARS_A_CHART)]
-        drawn = list(curves.items())[:MAX_EVAL_CHARTS]
+        ages = _ages(runs, axes, stylist) if name == "acquisition" else None
+        # Ages are found once for all milestones, so their measures make no curve.
+        drawn = list(curves.items())[: 0 if ages else MAX_EVAL_CHARTS]
         sections.append(
             {
                 "name": name,
                 "charts": [_chart(key, some, axes, stylist, runs) for key, some in drawn],
-                "num_undrawn": len(curves) - len(drawn),
+                "num_undrawn": len(curves) - len(drawn) if drawn else 0,
+                "words": learning_panels(words, runs, stylist) if name == "surprisal" else [],
+                "ages": ages,
                 "bars": [Markup(bar_chart(chunk, stylist, name=name)) for chunk in chunks],
                 "last": tables.measures(runs, name),
                 "milestones": [(run.name, tables.milestones(run, name)) for run in runs],
             }
         )
     return sections
+
+
+def _ages(runs: list[Run], axes: list["Axis"], stylist: "Stylist") -> dict[str, Any] | None:
+    """What the suite acquisition found: distributions, vocabulary, correlations."""
+    from tutelage.reports import words
+    from tutelage.reports.curves import vocabulary_curves
+    from tutelage.reports.word_panels import age_panels
+
+    if not any(map(words.ages_of, runs)):
+        return None
+    name, curves = "effective vocabulary", vocabulary_curves(runs)
+    return {
+        "histograms": age_panels(runs, stylist),
+        "reasons": words.reasons(runs),
+        "vocabulary": _chart(name, curves, axes, stylist, runs, is_count=True),
+        "correlations": words.correlations(runs),
+    }
 
 
 def _bars(runs: list[Run], eval_name: str) -> dict[str, list["Bar"]]:
@@ -201,16 +237,11 @@ def _bars(runs: list[Run], eval_name: str) -> dict[str, list["Bar"]]:
 
 def _sample_steps(samples: list[dict[str, Any]]) -> list[SampleStep]:
     """Samples by step; of many steps, evenly spaced ones with the first and the last."""
+    from tutelage.reports.curves import spread
+
     by_step: dict[int, list[dict[str, Any]]] = {}
     for sample in samples:
         by_step.setdefault(sample["step"], []).append(sample)
-    steps = _spread(sorted(by_step), MAX_SAMPLE_STEPS)
+    steps = spread(sorted(by_step), MAX_SAMPLE_STEPS)
     shown = [(step, by_step[step][:MAX_SAMPLES_A_STEP]) for step in steps]
     return [SampleStep(step, some, len(by_step[step]) - len(some)) for step, some in shown]
-
-
-def _spread(items: Iterable[int], count: int) -> list[int]:
-    every = list(items)
-    if len(every) <= count:
-        return every
-    return [every[round(i * (len(every) - 1) / (count - 1))] for i in range(count)]

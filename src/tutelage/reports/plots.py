@@ -28,9 +28,18 @@ class Axis(NamedTuple):
 
 
 def line_chart(
-    curves: list[Curve], axis: Axis, stylist: Stylist, *, name: str, run_names: list[str]
+    curves: list[Curve],
+    axis: Axis,
+    stylist: Stylist,
+    *,
+    name: str,
+    run_names: list[str],
+    is_count: bool = False,
 ) -> str | None:
-    """Lines of one metric over steps or words; noisy ones thin, with their moving mean on top."""
+    """Lines of one metric over steps or words; noisy ones thin, with their moving mean on top.
+
+    What counts (`is_count`) stays as it was from each point to the next, and begins at 0.
+    """
     figure, axes = stylist.line_axes
     for line in list(axes.lines):
         line.remove()
@@ -43,10 +52,14 @@ def line_chart(
         shown = x > 0 if axis.is_log else np.full(len(x), True)
         if shown.any():
             _draw(axes, curve, x, shown, num_bins, is_log=axis.is_log)
+            axes.lines[-1].set_drawstyle("steps-post" if is_count else "default")
             drawn.append((curve, x[shown]))
     if not drawn:
         return None
     _scale(axes, [curve for curve, _ in drawn], [x for _, x in drawn], is_log=axis.is_log)
+    if is_count:
+        axes.set_yscale("linear")
+        axes.set_ylim(bottom=0)
     unit = "step" if axis.unit == "steps" else "words read"
     axes.set_xlabel(f"{unit} (log scale)" if axis.is_log else unit, color=INK, labelpad=2)
     said = "; ".join(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tutelage.config import UserError
+from tutelage.reports.word_results import WordAges, word_ages, word_surprisals
 
 
 class Evaluation(NamedTuple):
@@ -19,6 +20,10 @@ class Evaluation(NamedTuple):
     step: int
     measures: dict[str, float]
     counts: dict[str, int]
+    words: dict[str, float]
+    """Mean surprisal of each word, in bits, if this is a result of the suite surprisal."""
+    ages: WordAges | None
+    """Ages of acquisition, if this is a result of the suite acquisition."""
 
 
 class Run(NamedTuple):
@@ -132,6 +137,13 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
         measures = content.get("measures")
         if not _is_count(content.get("step")) or not isinstance(measures, dict):
             raise _unreadable(path, 'it lacks "step" (a count) or "measures" (an object)')
+        try:
+            words, ages = word_surprisals(content), word_ages(content)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise _unreadable(
+                path, f"its words are not as tutelage eval writes them ({why})"
+            ) from error
         found.append(
             Evaluation(
                 eval=path.parent.name,
@@ -139,6 +151,8 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
                 step=content["step"],
                 measures={k: float(v) for k, v in measures.items() if is_number(v)},
                 counts={k: n for k, n in (content.get("counts") or {}).items() if _is_count(n)},
+                words=words,
+                ages=ages,
             )
         )
     return sorted(found, key=lambda e: (e.eval, e.step, e.milestone))

@@ -88,6 +88,21 @@ def test_what_cannot_be_done_is_refused_and_nothing_written(texts, capsys, more,
     assert (texts / "old.jsonl").read_text() == "precious"
 
 
+def test_a_folder_is_made_once_all_files_of_the_corpus_look_readable(texts, capsys):
+    """X-1: a wrong column of the last file is found before hours of search."""
+    (texts / "corpus").mkdir()
+    for name, column in (("a", "text"), ("b", "story")):
+        rows = [json.dumps({column: f"number {n} dog"}) for n in range(3)]
+        (texts / "corpus" / f"{name}.jsonl").write_text("\n".join(rows))
+    search = [*SEARCH[:5], "corpus", "--out", "new/set.jsonl", "--min-contexts", "3"]
+    assert main(search) == 2
+    assert "b.jsonl, line 1 has no column 'text'" in capsys.readouterr().err
+    assert not (texts / "new").exists()
+    (texts / "corpus" / "b.jsonl").unlink()
+    assert main(search) == 0
+    assert words(texts / "new" / "set.jsonl") == {"dog": 3}
+
+
 def test_a_group_of_commands_lists_them_and_names_the_nearest(capsys):
     """X-1."""
     assert main(["data", "--help"]) == 0

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import normalizers
 from transformers import PreTrainedTokenizerFast
 
 from data.tokenizers_of_prompts import byte_level, llama_like
@@ -267,9 +268,11 @@ def test_what_gives_no_prompt_is_one_sentence(
 def test_a_prompt_without_a_single_token_is_refused() -> None:
     """X-1: this tokenizer knows no letter of it, and drops what it doesn't know."""
     tokenizer = byte_level()
-    tokenizer.backend_tokenizer.normalizer = __import__("tokenizers").normalizers.Replace("z", "")
+    tokenizer.backend_tokenizer.normalizer = normalizers.Replace("z", "")
     with pytest.raises(UserError, match=r"list.txt, line 2: the prompt 'zz' has no token"):
         prompts_of(["a", "zz"], tokenizer=tokenizer)
+    with pytest.raises(UserError, match="The fixed prompt 'zz' has no token"):
+        fixed_prompt("zz", 1, tokenizer, ALL, None)
 
 
 def test_a_limit_that_holds_no_prompt_is_refused_but_not_what_others_left(tmp_path: Path) -> None:

@@ -346,25 +346,18 @@ class CombinedPrompts(Limited):
         for source in self.sources():
             source.check()
 
-    def rows(
-        self,
-        tokenizer: PreTrainedTokenizerFast,
-        *,
-        limit: Limit | None = None,
-        cache_dir: Path | None = None,
-    ) -> Prompts:
+    def rows(self, tokenizer: PreTrainedTokenizerFast, *, cache_dir: Path | None = None) -> Prompts:
         """The sources' prompts, in order; each source takes what the ones before it left."""
         from tutelage.data.prompt_tokens import refuse_none_within
         from tutelage.data.prompts import joined
 
-        left = _limit(self) if limit is None else _limit(self).within(limit)
+        left = _limit(self)
         parts: list[Prompts] = []
         for source in self.sources():
             parts.append(source.rows(tokenizer, limit=left, cache_dir=cache_dir))
             left = left.after(parts[-1])
         prompts = joined(parts)
-        if limit is None:
-            refuse_none_within(prompts)
+        refuse_none_within(prompts)
         return prompts
 
 

@@ -190,6 +190,8 @@ def fixed_prompt(
     encoder = PromptEncoder(tokenizer)
     limit = own if outer is None else own.within(outer)
     token_ids = encoder([text])[0] if text else encoder.empty()
+    if text and len(token_ids) == len(encoder.start):
+        raise _no_token("The fixed prompt", text)
     sample = _row_of_table(Row(text, {}), text, token_ids, "")
     while count and not limit.holds(count * len(token_ids), count * sample["num_words"]):
         count -= 1
@@ -225,10 +227,7 @@ def _sample(
         return cut and _row_of_table(row, *cut, where)
     refuse_blank(row, sources)
     if len(token_ids) == len(encoder.start):
-        raise UserError(
-            f"{where}: the prompt {row.text[:40]!r} has no token under this student's tokenizer. "
-            "Take the row out."
-        )
+        raise _no_token(f"{where}: the prompt", row.text)
     if not lengths.shortest <= len(token_ids) <= (lengths.longest or len(token_ids)):
         return None
     return _row_of_table(row, row.text, token_ids, where)
@@ -268,6 +267,13 @@ def _row_of_table(row: Row, text: str, token_ids: list[int], where: str) -> dict
         "source": row.source,
         "place": row.place,
     }
+
+
+def _no_token(what: str, text: str) -> UserError:
+    return UserError(
+        f"{what} {text[:40]!r} has no token under this student's tokenizer. Take it out, or give "
+        "another."
+    )
 
 
 def _none_fits(sources: list[str], num_read: int, longest: int, lengths: Lengths) -> UserError:

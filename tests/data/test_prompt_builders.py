@@ -87,6 +87,15 @@ def test_prompts_of_ones_own_keep_their_other_columns(kind: str, tmp_path: Path)
     assert prompts.where(1) == f"{tmp_path / f'questions.{kind}'}, {place}"
 
 
+def test_rows_of_a_table_are_counted_through(tmp_path: Path) -> None:
+    """X-1: tables are read a thousand rows at a time."""
+    texts = [f"number {n}" for n in range(1, 2002)]
+    parquet.write_table(pa.table({"prompt": texts}), tmp_path / "a.parquet")
+    prompts = TextPrompts(path=tmp_path / "a.parquet").rows(TOKENIZER, cache_dir=tmp_path)
+    assert prompts[2000].text == "number 2001"
+    assert prompts.where(2000).endswith("a.parquet, row 2001")
+
+
 @pytest.mark.parametrize(
     ("document", "expected", "place"),
     [
@@ -209,6 +218,14 @@ def test_sources_fill_one_limit_in_the_order_given(
     prompts = combined.rows(TOKENIZER, cache_dir=tmp_path)
     assert texts(prompts) == expected
     assert max_tokens is None or prompts.num_tokens <= max_tokens
+
+
+def test_a_limit_in_words_is_shared_as_well(tmp_path: Path) -> None:
+    """PPO-1."""
+    first, second = (FixedPrompt(prompt=text, num=2) for text in ("one two", "three"))
+    for max_words, num in ((6, 4), (5, 3), (4, 2)):
+        combined = CombinedPrompts(first=first, second=second, max_words=max_words)
+        assert len(combined.rows(TOKENIZER, cache_dir=tmp_path)) == num
 
 
 def test_a_source_keeps_to_its_own_limit_too(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import normalizers
+from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from data.tokenizers_of_prompts import byte_level, llama_like
@@ -182,6 +183,17 @@ def test_an_empty_fixed_prompt_is_the_token_that_begins_a_text(
     prompts = fixed_prompt("", 2, tokenizer, ALL, None)
     assert [prompt.token_ids for prompt in prompts] == [[start], [start]]
     assert prompts[0].text == ""
+
+
+def test_an_empty_prompt_has_all_that_the_tokenizer_puts_before_a_text() -> None:
+    """PPO-1: some put a language before it."""
+    tokenizer = llama_like()
+    marks = [("<s>", 1), ("<unk>", 0)]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<unk> <s> $A", special_tokens=marks
+    )
+    assert fixed_prompt("", 1, tokenizer, ALL, None)[0].token_ids == [0, 1]
+    assert fixed_prompt("s", 1, tokenizer, ALL, None)[0].token_ids[:2] == [0, 1]
 
 
 def test_a_fixed_prompt_comes_as_often_as_told_or_as_the_limit_holds() -> None:

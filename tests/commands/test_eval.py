@@ -1,6 +1,7 @@
 """`tutelage eval`: every milestone of a run is measured once, and an interruption loses little."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,7 @@ from tutelage.cli import main
 from tutelage.commands.eval import Suite, subjects
 from tutelage.evals import SUITES
 from tutelage.evals.minimal_pairs import MinimalPairs
+from tutelage.evals.surprisal import Surprisal
 from tutelage.run_folder import read_lines
 
 
@@ -39,6 +41,18 @@ def pairs(tmp_path: Path) -> Path:
         }
         (folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     return folder
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    """Two words in two contexts."""
+    path = tmp_path / "words.jsonl"
+    rows = [
+        {"word": word, "category": "things", "contexts": ["the cat sees the", "a dog likes the"]}
+        for word in ("ball", "book")
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 def test_all_milestones_of_a_run_are_measured(
@@ -115,14 +129,10 @@ def test_perplexity_is_that_of_training(run: Path, tmp_path: Path) -> None:
     assert values[1] < values[0] < 301
 
 
-def test_ages_of_acquisition_come_from_stored_surprisals(run: Path, tmp_path: Path) -> None:
+def test_ages_of_acquisition_come_from_stored_surprisals(
+    run: Path, words: Path, tmp_path: Path
+) -> None:
     """EV-4: over all milestones together; the report reads the result like any other."""
-    words = tmp_path / "words.jsonl"
-    rows = [
-        {"word": word, "category": "things", "contexts": ["the cat sees the", "a dog likes the"]}
-        for word in ("ball", "book")
-    ]
-    words.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["eval", str(run), "--suite", "surprisal", "--data", str(words)]) == 0
     assert main(["eval", str(run), "--suite", "acquisition"]) == 0
     stored = json.loads((run / "evals/acquisition/all.json").read_text())
@@ -131,6 +141,68 @@ def test_ages_of_acquisition_come_from_stored_surprisals(run: Path, tmp_path: Pa
     assert stored["measures"]["tnd_words"] == 0  # two milestones are too few: a reason instead
     assert all("reason" in word["tnd"] for word in stored["words"].values())
     assert main(["report", str(run), "--out", str(tmp_path / "page.html")]) == 0
+
+
+def test_a_list_of_checkpoints_is_measured_like_a_run(
+    run: Path, words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """EV-4: checkpoints with their steps and words, in any order; results lie beside the list."""
+    for name, step in {"one": 4, "two": 12}.items():
+        shutil.copytree(run / f"checkpoints/step_{step}", tmp_path / "elsewhere" / name)
+    mine = tmp_path / "mine.csv"
+    mine.write_text("checkpoint,step,words\nelsewhere/two,120,900\nelsewhere/one,40,300\n")
+    ages = ["eval", str(mine), "--suite", "acquisition"]
+    assert main(ages) == 2
+    assert f"Run tutelage eval {mine} --suite surprisal first." in capsys.readouterr().err
+    for target in (run, mine):
+        assert main(["eval", str(target), "--suite", "surprisal", "--data", str(words)]) == 0
+    results = tmp_path / "evals" / "mine"
+    measured = json.loads((results / "surprisal/step_40.json").read_text())
+    own = json.loads((run / "evals/surprisal/step_4.json").read_text())
+    assert (measured["step"], measured["words"], measured["milestone"]) == (40, 300, "step_40")
+    assert measured["word_surprisals"] == own["word_surprisals"]
+    assert main(ages) == 0
+    stored = json.loads((results / "acquisition/all.json").read_text())
+    assert (stored["steps"], stored["milestone"]) == ([40, 120], "all")
+    assert stored["units"] == {"tnd": "steps", "chang_bergen": "steps", "babylm_2025": "words"}
+    assert set(stored["words"]) == {"ball", "book"}
+    # Another checkpoint in the same place has no surprisals yet.
+    shutil.copytree(tmp_path / "elsewhere/one", tmp_path / "elsewhere/three")
+    mine.write_text("checkpoint,step,words\nelsewhere/two,120,900\nelsewhere/three,40,300\n")
+    assert main(ages) == 2
+    assert "line 3: no word surprisals of" in capsys.readouterr().err
+
+
+def test_ages_of_a_list_without_steps_count_words(
+    run: Path, words: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """EV-4."""
+    mine = tmp_path / "mine.csv"
+    rows = [f"{run}/checkpoints/step_{step},{1000 * step}" for step in (4, 12)]
+    mine.write_text("\n".join(["checkpoint,words", *rows]))
+    assert main(["eval", str(mine), "--suite", "surprisal", "--data", str(words)]) == 0
+    assert main(["eval", str(mine), "--suite", "acquisition"]) == 0
+    stored = json.loads((tmp_path / "evals/mine/acquisition/all.json").read_text())
+    assert stored["steps"] == [4000, 12000]
+    assert set(stored["units"].values()) == {"words"}
+    mine.write_text(f"checkpoint,words\n{tmp_path},5\n")
+    assert main(["eval", str(mine), "--suite", "surprisal", "--data", str(words)]) == 2
+    assert f"{mine}, line 2: {tmp_path} is not a checkpoint" in capsys.readouterr().err
+
+
+def test_results_carry_the_seeds_of_what_was_drawn(run: Path, words: Path) -> None:
+    """X-2: text of a corpus, contexts of the nursery; what a file gives is not drawn."""
+    corpus = ["--data.kind", "nursery", "--data.num-words", "500", "--data.seed", "3"]
+    for suite, more, seeds in (
+        ("perplexity", [*corpus, "--block-length", "16"], {"data": 3}),
+        ("surprisal", ["--data", str(words)], {}),
+    ):
+        assert main(["eval", str(run / "checkpoints/step_4"), "--suite", suite, *more]) == 0
+        path = run / "evals" / suite / "step_4.json"
+        assert json.loads(path.read_text())["seeds"] == seeds
+    row = {"word": "ball", "surprisal": 1.0, "contexts": 1, "unaligned": 0}
+    parts = {"words 1 to 1": {"vocab_size": 9, "word_surprisals": [row]}}
+    assert Surprisal().combine(parts)["seeds"] == {"contexts": 0}
 
 
 def test_samples_are_compared_without_a_student(
@@ -179,6 +251,7 @@ def test_every_suite_explains_its_options(suite: str, capsys: pytest.CaptureFixt
         (["{empty}", "--suite", "acquisition"], "--suite surprisal"),
         (["{run}/checkpoints/step_4", "--suite", "acquisition"], "is not a run"),
         (["{run}", "--suite", "acquisition", "--human", "missing.csv"], "missing.csv"),
+        (["{run}/none.csv", "--suite", "surprisal"], "There is no list of checkpoints"),
         (["missing.jsonl", "--suite", "similarity"], "missing.jsonl does not exist"),
         (["{empty}", "--suite", "similarity"], "samples.jsonl does not exist"),
     ],

@@ -62,12 +62,13 @@ def test_rows_of_the_supplement_are_named_by_their_file(tokenizer, tmp_path: Pat
 
 
 def test_without_data_the_pairs_are_those_of_the_nursery(tokenizer, tmp_path: Path) -> None:
-    """EV-2: the same as from a file that was saved from them."""
+    """EV-2: the same as from a file that was saved from them, where nothing is drawn by a seed."""
     scorer = scorer_of(Opinion({number: -number / 100 for number in range(300)}), tokenizer)
     built_in = evaluate(MinimalPairs(), scorer)
     save_pairs(nursery_pairs(), tmp_path / "pairs.jsonl")
     from_file = evaluate(MinimalPairs(data=tmp_path / "pairs.jsonl"), scorer)
     assert built_in["counts"]["accuracy"] == len(nursery_pairs())
+    assert (built_in["seeds"], from_file["seeds"]) == ({"pairs": 0}, {})
     for name, value in built_in["measures"].items():
         assert from_file["measures"][name] == pytest.approx(value), name
 

@@ -7,14 +7,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import tyro
 from pydantic import PositiveInt, create_model
 
-from tutelage.commands.generate import load, resolve
+from tutelage.commands.checkpoints import Subject, content_hash, subjects
+from tutelage.commands.generate import load
 from tutelage.config import Config, UserError, nearest
 from tutelage.evals import SUITES
+from tutelage.evals.checkpoint_list import is_list, results_of
 from tutelage.run_folder import RunFolder, append_line, read_lines, write_json
 
 if TYPE_CHECKING:
@@ -41,8 +43,9 @@ class Eval(Config):
     """Measure a checkpoint, or all milestones of a run; what is measured already is kept."""
 
     target: tyro.conf.Positional[str]
-    """Folder of a run (all its milestones), folder of a checkpoint, or name on the hub; for
-    similarity, a run or a file of texts."""
+    """Folder of a run (all its milestones), folder of a checkpoint, or name on the hub; a .csv list
+    of checkpoints (columns checkpoint, and step or words or both); for similarity, a run or a file
+    of texts."""
     suite: Suite
     """What to measure; each suite has options of its own, shown by --suite NAME --help."""
     batch_tokens: PositiveInt = 2048
@@ -84,18 +87,25 @@ class Eval(Config):
     def measure_whole(self, console: Console) -> dict[str, Any]:
         """The result of a suite that reads what a run has stored, or a file, and no student."""
         target = Path(self.target).expanduser()
+        began = perf_counter()
         with console.status(f"{self.suite} of {target}"):
             found = self.without_student(target)  # pyright: ignore[reportAttributeAccessIssue]
-        is_run = (target / "checkpoints").is_dir()
-        name, milestone = self.suite.replace("-", "_"), "all" if is_run else target.stem
-        path = (RunFolder(target).evals if is_run else Path("evals")) / name / f"{milestone}.json"
+        name, milestone = self.suite.replace("-", "_"), "all"
+        if (target / "checkpoints").is_dir():
+            results = RunFolder(target).evals
+        elif is_list(target):
+            results = results_of(target)
+        else:
+            results, milestone = Path("evals"), target.stem
         result = {
             "eval": name,
             "milestone": milestone,
             "step": found["steps"][-1],
             **found,
+            "seconds": round(perf_counter() - began, 3),
             "options": self.model_dump(mode="json", exclude={"target"}),
         }
+        path = results / name / f"{milestone}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, result)
         console.print(path)
@@ -160,53 +170,6 @@ class Eval(Config):
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-class Subject(NamedTuple):
-    """A checkpoint to measure, and where its results go."""
-
-    name: str
-    milestone: str
-    results: Path
-    position: dict[str, int]
-
-    def facts(self) -> dict[str, Any]:
-        """What is stored of it."""
-        return {"milestone": self.milestone, "checkpoint": self.name, **self.position}
-
-    def fingerprint(self) -> str:
-        """Hash of its weights, or its name if it is on the hub."""
-        return content_hash(Path(self.name), "*.safetensors")
-
-
-def content_hash(path: Path, pattern: str = "*") -> str:
-    """Hash of the names and contents of a file, or of the files in a folder."""
-    digest = hashlib.sha256(path.name.encode())
-    files = [path] if path.is_file() else sorted(path.rglob(pattern))
-    for file in filter(Path.is_file, files):
-        with open(file, "rb") as handle:
-            digest.update(file.name.encode() + hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
-
-
-def subjects(target: str) -> list[Subject]:
-    """All milestones of a run, in order, or the one checkpoint that is named."""
-    path = Path(target).expanduser()
-    if (path / "checkpoints").is_dir():
-        marks = [
-            (json.loads(mark.read_text()), mark.parent)
-            for mark in (path / "checkpoints").glob("[!.]*/milestone.json")
-        ]
-        if not marks:
-            raise UserError(f"The run {target} has no milestone yet.")
-        marks.sort(key=lambda mark: mark[0]["step"])
-        return [_subject(folder, facts, RunFolder(path).evals) for facts, folder in marks]
-    folder = Path(resolve(target))
-    mark = folder / "milestone.json"
-    if mark.is_file() and folder.resolve().parent.name == "checkpoints":
-        evals = RunFolder(folder.resolve().parent.parent).evals
-        return [_subject(folder, json.loads(mark.read_text()), evals)]
-    return [Subject(str(folder), folder.name, Path("evals"), {})]
-
-
 def table(suite: str, results: Sequence[dict[str, Any]]) -> Any:
     """Measures as rows, checkpoints as columns: the first, the last, and some between."""
     from rich.table import Table
@@ -226,11 +189,6 @@ def table(suite: str, results: Sequence[dict[str, Any]]) -> Any:
 
 
 MAX_COLUMNS = 6
-
-
-def _subject(folder: Path, facts: dict[str, Any], evals: Path) -> Subject:
-    position = {name: facts[name] for name in ("step", "tokens", "words")}
-    return Subject(str(folder), facts["milestone"], evals, position)
 
 
 def _typed_suite(argv: Sequence[str]) -> str | None:

@@ -51,7 +51,7 @@ class Perplexity(Config):
 
     def combine(self, parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
         """The result of the one part."""
-        return parts["text"]
+        return {**parts["text"], "seeds": {"data": self.data.seed}}
 
 
 class Measured(NamedTuple):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VERSION = 1
 WORDS_AT_ONCE = 64
 NURSERY_CONTEXTS = 16
+NURSERY_SEED = 0
 
 
 class Unaligned(NamedTuple):
@@ -77,6 +78,7 @@ class Surprisal(Config):
                 "unaligned_contexts": sum(word["unaligned"] for word in words),
             },
             "counts": {},
+            "seeds": {"contexts": NURSERY_SEED} if self.data is None else {},
             "vocab_size": next(iter(parts.values()))["vocab_size"],
             "word_surprisals": words,
         }
@@ -98,7 +100,7 @@ class Surprisal(Config):
 def _nursery() -> WordSet:
     from tutelage.data.words import nursery_words
 
-    return nursery_words(num_contexts=NURSERY_CONTEXTS)
+    return nursery_words(num_contexts=NURSERY_CONTEXTS, seed=NURSERY_SEED)
 
 
 def word_surprisals(words: Sequence[Word], scorer: Scorer) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from rewards.classifiers import CONTEXT, SHAPES, WORDS, save_classifier, tokenizer_of
 from tutelage.config import UserError
-from tutelage.rewards.preference import Preference
+from tutelage.rewards.preference import Preference, load_reward_model
 from tutelage.rewards.protocol import RewardError
 
 
@@ -145,6 +145,8 @@ def test_a_folder_with_two_labels_is_refused(tmp_path):
     folder = save_classifier(tmp_path / "model", "GPT2", tokenizer_of(), num_labels=2)
     with pytest.raises(UserError, match="has 2 labels, but a reward model has one"):
         Preference(path=str(folder)).check()
+    with pytest.raises(UserError, match="has 2 labels, but a reward model has one"):
+        load_reward_model(str(folder))  # as from the hub, where config.json is not at hand
 
 
 def test_a_language_model_is_refused(tmp_path):

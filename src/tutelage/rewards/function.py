@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 REMEDY = "Mend the function, then go on with --resume."
 GIVEN = ("prompts", "responses")
+GRACE_SECONDS = 1.0  # for a thread to end that was told to
 
 
 class Function(Config):
@@ -181,8 +183,8 @@ def call_in_time(
 ) -> Any:
     """What a function returns or raises, without gradients; OutOfTime if it takes too long.
 
-    It runs in a thread of its own. A thread can't be ended from outside: one that takes too long
-    is left behind, and ends with the process.
+    It runs in a thread of its own, which is told to end when its time is up. One that waits for
+    something outside Python does not hear that; it is left behind, and ends with the process.
     """
     import torch
 
@@ -199,5 +201,8 @@ def call_in_time(
     thread.start()
     thread.join(timeout_seconds)
     if thread.is_alive():
+        ident = ctypes.c_ulong(thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit))
+        thread.join(GRACE_SECONDS)
         raise OutOfTime
     return outcome.result()

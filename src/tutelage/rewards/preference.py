@@ -53,7 +53,9 @@ class Preference(Config):
                 f"The folder {self.path} holds {names[0]}, which is no reward model: its score "
                 f"head would start at random. Give a trained …{CLASSIFIER} with one label."
             )
-        refuse_labels(self.path, len(config.get("id2label", (0, 1))))
+        # Transformers does not write down its default, two.
+        labels = config.get("num_labels") or len(config.get("id2label", (0, 1)))
+        refuse_labels(self.path, labels)
 
     def columns(self) -> tuple[str, ...]:
         """None."""

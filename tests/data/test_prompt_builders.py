@@ -1,6 +1,7 @@
 """Every source of prompts reads what it says, in order, and refuses what it cannot read."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -25,9 +26,11 @@ from tutelage.data.prompt_builders import (
     TextPrompts,
     TinyStoriesPrompts,
     WritingPrompts,
+    as_source,
 )
 from tutelage.data.prompt_rows import story_idea
 from tutelage.data.prompts import Prompt
+from tutelage.parts import written
 
 TOKENIZER = byte_level()
 QUESTIONS = [
@@ -210,9 +213,11 @@ def test_sources_fill_one_limit_in_the_order_given(
     (tmp_path / "b.txt").write_text("bb\n" * 2)
     combined = CombinedPrompts(
         max_tokens=max_tokens,
-        first=TextPrompts(path=tmp_path / "a.txt"),
-        second=FixedPrompt(prompt="go", num=3),
-        fourth=TextPrompts(path=tmp_path / "b.txt"),
+        parts=(
+            TextPrompts(path=tmp_path / "a.txt"),
+            FixedPrompt(prompt="go", num=3),
+            TextPrompts(path=tmp_path / "b.txt"),
+        ),
     )
     combined.check()
     prompts = combined.rows(TOKENIZER, cache_dir=tmp_path)
@@ -224,7 +229,7 @@ def test_a_limit_in_words_is_shared_as_well(tmp_path: Path) -> None:
     """PPO-1."""
     first, second = (FixedPrompt(prompt=text, num=2) for text in ("one two", "three"))
     for max_words, num in ((6, 4), (5, 3), (4, 2)):
-        combined = CombinedPrompts(first=first, second=second, max_words=max_words)
+        combined = CombinedPrompts(parts=(first, second), max_words=max_words)
         assert len(combined.rows(TOKENIZER, cache_dir=tmp_path)) == num
 
 
@@ -233,23 +238,28 @@ def test_a_source_keeps_to_its_own_limit_too(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one two\n" * 5)
     source = TextPrompts(path=tmp_path / "a.txt", max_words=5)
     for max_words, num in ((100, 2), (3, 1)):
-        combined = CombinedPrompts(first=source, max_words=max_words)
+        combined = CombinedPrompts(parts=(source,), max_words=max_words)
         assert len(combined.rows(TOKENIZER, cache_dir=tmp_path)) == num
     with pytest.raises(UserError, match="Not even the first prompt fits"):
-        CombinedPrompts(first=source, max_words=1).rows(TOKENIZER, cache_dir=tmp_path)
+        CombinedPrompts(parts=(source,), max_words=1).rows(TOKENIZER, cache_dir=tmp_path)
 
 
 def test_sources_are_told_on_the_command_line_in_order(tmp_path: Path) -> None:
     """X-1."""
     file = str(write_jsonl(tmp_path / "a.jsonl", [{"text": "A cat sat."}]))
-    options = "--prompts.kind combined --prompts.max-tokens 50 --prompts.first.kind tinystories"
-    options += f" --prompts.first.path {file} --prompts.first.query-max-length 40"
-    options += " --prompts.second.kind fixed --prompts.second.prompt Hello"
-    assert told(*options.split()) == CombinedPrompts(
+    parts = (f"tinystories path={file} query_max_length=40", "fixed 'prompt=Hello you' num=2")
+    options = ("--prompts.kind", "combine", "--prompts.max-tokens", "50", "--prompts.parts")
+    combined = told(*options, *parts)
+    assert combined == CombinedPrompts(
         max_tokens=50,
-        first=TinyStoriesPrompts(path=Path(file), query_max_length=40),
-        second=FixedPrompt(prompt="Hello"),
+        parts=(
+            TinyStoriesPrompts(path=Path(file), query_max_length=40),
+            FixedPrompt(prompt="Hello you", num=2),
+        ),
     )
+    Recipe(prompts=combined).save(tmp_path / "config.yaml")
+    assert Recipe.load(tmp_path / "config.yaml").prompts == combined
+    assert tuple(as_source(written(part)) for part in combined.parts) == combined.parts
 
 
 @pytest.mark.parametrize(
@@ -265,7 +275,21 @@ def test_sources_are_told_on_the_command_line_in_order(tmp_path: Path) -> None:
             r"query_min_length is 9, but query_max_length is only 4",
         ),
         ("--prompts.kind text --prompts.path a --prompts.cut", "cut needs query_max_length"),
-        ("--prompts.kind combined", "needs sources: give first.kind"),
+        ("--prompts.kind combine --prompts.parts storys", r"In the part 'storys': source.kind is"),
+        (
+            "--prompts.kind combine --prompts.parts 'imdb quer_max_length=9'",
+            r"In the part .*: quer_max_length is unknown. Did you mean query_max_length\?",
+        ),
+        ("--prompts.kind combine --prompts.parts 'imdb path'", r"can't be read. Write a kind"),
+        ("--prompts.kind combine --prompts.parts ''", r"can't be read. Write a kind"),
+        (
+            "--prompts.kind combine --prompts.parts 'imdb query_min_length=200'",
+            r"In the part .*: query_min_length is 200, but query_max_length is only 128",
+        ),
+        (
+            "--prompts.kind combine --prompts.parts 'combine parts=imdb'",
+            r"source.kind is combine, but it must be one of",
+        ),
         ("--prompts.kind tinystory", r"one of nursery, .* Did you mean tinystories\?"),
         ("--prompts.prompt x --prompts.path y", r"--prompts.path belongs to --prompts.kind"),
     ],
@@ -275,7 +299,7 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_read(
 ) -> None:
     """X-1."""
     with pytest.raises(UserError, match=message):
-        told(*options.split())
+        told(*shlex.split(options))
 
 
 @pytest.mark.parametrize(
@@ -300,7 +324,7 @@ def test_files_that_hold_no_prompts_are_refused_by_their_check(
     with pytest.raises(UserError, match=message):
         TextPrompts(path=tmp_path / name).check()
     with pytest.raises(UserError, match=message):
-        CombinedPrompts(first=FixedPrompt(), second=TextPrompts(path=tmp_path / name)).check()
+        CombinedPrompts(parts=(FixedPrompt(), TextPrompts(path=tmp_path / name))).check()
 
 
 def test_a_table_without_the_column_is_refused(tmp_path: Path) -> None:

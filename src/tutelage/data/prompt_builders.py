@@ -1,19 +1,20 @@
 """Where prompts come from: corpora cut to their beginnings, ready prompts, or one fixed prompt.
 
 A source checks itself cheaply and gives its prompts in the order of its file, up to the first
-that would exceed its limit of tokens or words; `combined` fills one limit from several sources.
+that would exceed its limit of tokens or words; `combine` fills one limit from several sources.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
-from tutelage.config import Config, UserError
+from tutelage.config import Config, UserError, explain
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.prompt_rows import Conversations, PromptFiles, StoryIdeas
+from tutelage.parts import PART, typed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -311,39 +312,41 @@ OneSource = Annotated[
 ]
 
 
+class Part(Config):
+    """One of several sources."""
+
+    source: OneSource
+    """The source."""
+
+
+def as_source(value: Any) -> OneSource:
+    """A source from the words typed, or from the mapping in a file."""
+    if isinstance(value, Limited):
+        return cast("OneSource", value)
+    fields = typed(value) if isinstance(value, str) else value
+    try:
+        return Part.model_validate({"source": fields}).source
+    except ValidationError as error:
+        said = explain(error, Part, spell=lambda names: names[-1])
+        raise UserError(f"In the part {value!r}: {said}") from None
+
+
 class CombinedPrompts(Limited):
     """Prompts of several sources, one source after another, under one limit."""
 
-    kind: Literal["combined"] = "combined"
+    kind: Literal["combine"] = "combine"
     """Several sources, in the order given: each takes what its own limit and the rest of the
     common one hold."""
 
-    first: OneSource | None = None
-    """Source whose prompts come first."""
-
-    second: OneSource | None = None
-    """Source whose prompts come next."""
-
-    third: OneSource | None = None
-    """Source whose prompts come next."""
-
-    fourth: OneSource | None = None
-    """Source whose prompts come last."""
-
-    @model_validator(mode="after")
-    def _refuse_none(self) -> Self:
-        if not self.sources():
-            raise ValueError("kind combined needs sources: give first.kind, second.kind and so on")
-        return self
-
-    def sources(self) -> list[OneSource]:
-        """Those that are given, in order."""
-        given = (self.first, self.second, self.third, self.fourth)
-        return [source for source in given if source is not None]
+    parts: Annotated[
+        tuple[Annotated[OneSource, BeforeValidator(as_source), PART], ...], Field(min_length=1)
+    ]
+    """The sources, each in quotes: its kind and its options, such as
+    "writingprompts path=ideas.jsonl max_tokens=1000" "fixed prompt=Hello num=9"."""
 
     def check(self) -> None:
         """Refuse what any of the sources refuses."""
-        for source in self.sources():
+        for source in self.parts:
             source.check()
 
     def rows(self, tokenizer: PreTrainedTokenizerFast, *, cache_dir: Path | None = None) -> Prompts:
@@ -353,7 +356,7 @@ class CombinedPrompts(Limited):
 
         left = _limit(self)
         parts: list[Prompts] = []
-        for source in self.sources():
+        for source in self.parts:
             parts.append(source.rows(tokenizer, limit=left, cache_dir=cache_dir))
             left = left.after(parts[-1])
         prompts = joined(parts)

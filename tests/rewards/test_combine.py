@@ -175,8 +175,8 @@ def test_parts_may_be_words_in_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ("lengt", "reward.kind is lengt, but it must be one of"),
-        ("lengt", "Did you mean length?"),
+        ("lengthy", "reward.kind is lengthy, but it must be one of"),
+        ("lengthy", "Did you mean length?"),
         ("contains word=dog", "words is needed, but nothing was given."),
         ("contains words=dog cuont=all", "cuont is unknown. Did you mean count?"),
         ("length target=0", "target is '0', but it must be greater than 0."),

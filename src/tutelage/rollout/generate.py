@@ -55,11 +55,11 @@ def generate(
         max_new_tokens=max_tokens,
         do_sample=not greedy,
         eos_token_id=tokenizer.eos_token_id if eos is None else eos,
-        pad_token_id=_padding(tokenizer),
+        pad_token_id=padding_token(tokenizer),
         **sampling,
     )
     responses: list[str] = []
-    with _sampling(model, settings, seed):
+    with seeded_sampling(model, settings, seed):
         for start in range(0, len(rows), ROWS_AT_ONCE):
             responses += _continued(model, tokenizer, rows[start : start + ROWS_AT_ONCE])
     return responses
@@ -96,14 +96,16 @@ def _refuse_too_long(
         )
 
 
-def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
+def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Any token will do: what is padding is known from lengths."""
     known = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     return next(token for token in known if isinstance(token, int))
 
 
 @contextmanager
-def _sampling(model: PreTrainedModel | PeftModel, settings: object, seed: int) -> Iterator[None]:
+def seeded_sampling(
+    model: PreTrainedModel | PeftModel, settings: object, seed: int
+) -> Iterator[None]:
     """A seeded sampler without dropout; afterwards everything is as before."""
     import torch
 
@@ -134,8 +136,10 @@ def _continued(
     """Continue one batch, padded on the left; positions count from each row's first token."""
     import torch
 
+    from tutelage.rollout.rows import continuation
+
     width = max(map(len, rows))
-    padding = _padding(tokenizer)
+    padding = padding_token(tokenizer)
     token_ids = torch.tensor([[padding] * (width - len(row)) + row for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
     mask = torch.arange(width) >= width - lengths[:, None]
@@ -147,18 +151,6 @@ def _continued(
         **({"position_ids": positions.to(model.device)} if takes_positions else {}),
     )
     return [
-        _response(tokenizer, row, new)
+        continuation(tokenizer, row, new)
         for row, new in zip(rows, output[:, width:].tolist(), strict=True)
     ]
-
-
-def _response(tokenizer: PreTrainedTokenizerBase, row: list[int], new: list[int]) -> str:
-    """The text of new tokens, so that prompt + response reads as one text.
-
-    Some tokenizers drop the space at the start of what they decode, so the prompt is decoded too.
-    """
-    prompt = str(tokenizer.decode(row, skip_special_tokens=True))
-    whole = str(tokenizer.decode(row + new, skip_special_tokens=True))
-    if whole.startswith(prompt):
-        return whole.removeprefix(prompt)
-    return str(tokenizer.decode(new, skip_special_tokens=True))

@@ -1,0 +1,96 @@
+"""Draw tokens from logits: temperature, top-k, top-p, by inverse CDF.
+
+A sampler from the multinomial distribution over a whole vocabulary costs as much as a small model.
+One uniform number a row, a cumulative sum and a search cost next to nothing.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+# Candidates looked at first for top-p alone: sorting a whole vocabulary is rarely needed.
+_FIRST_CANDIDATES = 256
+
+
+class Choices(NamedTuple):
+    """What each row's next token is drawn from."""
+
+    probs: Float[Tensor, "row candidate"]
+    """Not normalised."""
+    candidates: Int[Tensor, "row candidate"] | None
+    """Tokens, the likeliest first; none: the whole vocabulary."""
+    kept_mass: Float[Tensor, " row"]
+    """Probability, under the whole policy, of the tokens that can be drawn."""
+
+    @property
+    def support(self) -> Int[Tensor, "row candidate"]:
+        """The tokens that can be drawn, the likeliest first; −1 fills up. Not for all tokens."""
+        assert self.candidates is not None
+        return self.candidates.masked_fill(self.probs == 0, -1)
+
+    def draw(self, uniforms: Float[Tensor, " row"]) -> Int[Tensor, " row"]:
+        """One token for each row, decided by a number in [0, 1) each."""
+        chosen = _search(self.probs, uniforms)
+        if self.candidates is None:
+            return chosen
+        return self.candidates.gather(1, chosen[:, None]).squeeze(1)
+
+
+def choices(
+    logits: Float[Tensor, "row vocab"],
+    *,
+    logsumexps: Float[Tensor, " row"],
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> Choices:
+    """What can be drawn after top-k and top-p, in this order.
+
+    Args:
+        logits: Divided by the temperature; −∞ where a token may not be drawn.
+        logsumexps: Log-sum-exp of the logits before any were set to −∞.
+        top_k: Draw among the k likeliest tokens only; 0 for all.
+        top_p: Draw among the likeliest tokens that together have this probability.
+    """
+    if top_k == 0 and top_p == 1.0:
+        probs = torch.softmax(logits, dim=1)
+        return Choices(probs, None, (logits.logsumexp(1) - logsumexps).exp())
+    values, candidates = _candidates(logits, top_k, top_p)
+    # What top-p compares is the distribution that top-k leaves, else that over all tokens.
+    remaining = values if top_k else logits
+    probs = (values - remaining.logsumexp(1, keepdim=True)).exp()
+    probs = probs * nucleus(probs, top_p)
+    whole = (values - logsumexps[:, None]).exp()
+    return Choices(probs, candidates, whole.masked_fill(probs == 0, 0.0).sum(1))
+
+
+def nucleus(probs: Float[Tensor, "row candidate"], top_p: float) -> Bool[Tensor, "row candidate"]:
+    """Which of the tokens, the likeliest first, are the fewest that reach probability `top_p`."""
+    before = probs.cumsum(1) - probs
+    is_kept = before < top_p
+    is_kept[:, 0] = True
+    return is_kept
+
+
+def _candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
+    """Logits and tokens that can be drawn, the likeliest first: all that may count, or more."""
+    vocab = logits.shape[1]
+    if top_k:
+        return logits.topk(min(top_k, vocab))
+    size = min(_FIRST_CANDIDATES, vocab)
+    values, candidates = logits.topk(size)
+    mass = (values - logits.logsumexp(1, keepdim=True)).exp().sum(1)
+    if size < vocab and bool((mass < top_p).any()):
+        return logits.topk(vocab)
+    return values, candidates
+
+
+def _search(probs: Tensor, uniforms: Tensor) -> Tensor:
+    """The first index of each row at which the cumulative sum passes its share of the total."""
+    cumulative = probs.cumsum(1)
+    total = cumulative[:, -1:]
+    # Rounded up to the total, a share would fall behind the last possible token.
+    below = torch.nextafter(total, torch.zeros_like(total))
+    shares = torch.minimum(uniforms[:, None].to(total.dtype) * total, below)
+    return torch.searchsorted(cumulative, shares, right=True).squeeze(1)

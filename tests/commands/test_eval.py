@@ -166,6 +166,11 @@ def test_a_list_of_checkpoints_is_measured_like_a_run(
     assert (stored["steps"], stored["milestone"]) == ([40, 120], "all")
     assert stored["units"] == {"tnd": "steps", "chang_bergen": "steps", "babylm_2025": "words"}
     assert set(stored["words"]) == {"ball", "book"}
+    # What the list says counts, not what it said when the checkpoints were measured.
+    mine.write_text("checkpoint,step\nelsewhere/two,120\nelsewhere/one,40\n")
+    assert main(ages) == 0
+    stored = json.loads((results / "acquisition/all.json").read_text())
+    assert stored["units"]["babylm_2025"] == "steps"
     # Another checkpoint in the same place has no surprisals yet.
     shutil.copytree(tmp_path / "elsewhere/one", tmp_path / "elsewhere/three")
     mine.write_text("checkpoint,step,words\nelsewhere/two,120,900\nelsewhere/three,40,300\n")

@@ -10,7 +10,7 @@ import pytest
 
 from reports.conftest import STEPS, falling, write_result, write_words
 from tutelage.config import UserError
-from tutelage.reports.curves import vocabulary_curves
+from tutelage.reports.curves import Curve, vocabulary_curves
 from tutelage.reports.html import page_of
 from tutelage.reports.plots import Axis, line_chart
 from tutelage.reports.runs import read_run, read_runs
@@ -20,6 +20,7 @@ from tutelage.reports.words import WordCurve, ages_of, chosen, correlations, rea
 
 AGES = {f"word{number:02}": 0.9 + 0.05 * number for number in range(40)}
 ODD = {"flat": lambda x: 9.0, "level": lambda x: 8.0, "worse": lambda x: 4 + 2 * x}
+NO_WORDS = {"words": {}, "steps": [], "units": {}, "correlations": []}
 FEW = {"early": falling(1.2), "late": falling(2.2), **ODD}
 
 
@@ -109,6 +110,17 @@ def test_a_curve_has_its_points_its_fit_and_its_age(few):
     assert len(flat.fitted) == 0
 
 
+def test_milestones_that_could_not_measure_a_word_have_no_point(few, tmp_path):
+    """EV-3: a surprisal of null, as the suite writes it for a word without a context."""
+    run = a_run(tmp_path / "run")
+    for step, bits in ((5, 9.0), (6, None), (7, 8.0)):
+        row = {"word": "ball", "surprisal": bits}
+        result = {"step": step, "measures": {}, "word_surprisals": [row]}
+        write_result(run, "surprisal", f"step_{step}", result)
+    (curve,) = word_curves("ball", [read_run(run)])
+    assert (curve.steps.tolist(), curve.bits.tolist()) == ([5, 7], [9, 8])
+
+
 def test_each_run_that_measured_a_word_has_its_curve(few, tmp_path):
     """EV-4."""
     other = write_words(a_run(tmp_path / "other"), {"early": falling(1.5)}, ages=False)
@@ -132,6 +144,17 @@ def test_the_age_is_marked_where_it_is_on_the_fitted_curve():
     assert points == [pytest.approx(point, abs=0.1) for point in fit]
     label = "Learning curve of ball, surprisal by step: r from 10 to 2 bits, age 1.00."
     assert ET.fromstring(svg).attrib["aria-label"] == label
+
+
+def test_the_whole_fit_is_inside_its_chart():
+    """EV-4: a fit may end lower than the points."""
+    curve = word_curve()._replace(fitted=array(14, 6, 0.5))
+    stylist = Stylist()
+    root = ET.fromstring(learning_curves({"ball": [curve]}, stylist, run_names=["r"])["ball"])
+    (box,) = root.iter("rect")
+    top, height = float(box.attrib["y"]), float(box.attrib["height"])
+    _, fit = next(one for one in drawn(ET.tostring(root), stylist) if "fill: none" in one[0])
+    assert all(top <= y <= top + height + 0.1 for _, y in fit)
 
 
 def test_a_word_without_an_age_has_points_alone():
@@ -217,10 +240,26 @@ def test_effective_vocabulary_is_a_step_function_from_zero(few):
     svg = line_chart(curves, axis, stylist, name="n", run_names=["r"], is_count=True)
     assert svg is not None
     (line,) = (points for rule, points in drawn(svg, stylist) if "fill: none" in rule)
+    # Step 0 and the last one are the ends of the axis; the first word is known at step 16.
+    known = next(step for step in STEPS if step >= 10**1.2)
+    first = next(x for (x, y), (_, y2) in itertools.pairwise(line) if y != y2)
+    share = (first - line[0][0]) / (line[-1][0] - line[0][0])
+    assert share == pytest.approx(known / STEPS[-1], abs=0.001)
     moves = [(x2 != x1, y2 != y1) for (x1, y1), (x2, y2) in itertools.pairwise(line)]
     assert (True, True) not in moves
     assert moves.count((False, True)) == 2
     assert "0" in [text.text for text in ET.fromstring(svg).iter("text")]
+
+
+def test_a_count_is_drawn_from_zero():
+    """EV-4: also if the first milestone knows words already."""
+    steps, counts = array(1, 2, 3), array(500, 505, 510)
+    curve = Curve(0, steps, steps, counts, counts, 0)
+    axis, options = Axis("steps", is_log=False), {"name": "n", "run_names": ["r"]}
+    for is_count in (True, False):
+        svg = line_chart([curve], axis, Stylist(), is_count=is_count, **options)
+        ticks = [text.text for text in ET.fromstring(svg or "").iter("text")]
+        assert ("0" in ticks) == is_count
 
 
 def test_words_without_an_age_are_counted_by_reason(few):
@@ -293,7 +332,7 @@ def test_hostile_words_are_shown_and_not_obeyed(tmp_path):
         ("surprisal", {"word_surprisals": [{"word": "a"}]}),
         ("surprisal", {"word_surprisals": 3}),
         ("acquisition", {"words": {"a": {}}, "effective_vocabulary": [], "steps": []}),
-        ("acquisition", {"words": {}, "effective_vocabulary": [1], "steps": []}),
+        ("acquisition", {**NO_WORDS, "effective_vocabulary": [1]}),
     ],
 )
 def test_a_result_of_another_form_is_refused_in_one_sentence(tmp_path, name, change):

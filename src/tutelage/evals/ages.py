@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.config import Config, UserError
-from tutelage.evals.checkpoint_list import is_list, read_list, results_of
+from tutelage.evals.checkpoint_list import UNITS, is_list, read_list, results_of
 
 
 class Ages(Config):
@@ -57,5 +57,6 @@ def _of_list(path: Path) -> list[dict[str, Any]]:
                 f"{listed.place}: no word surprisals of {listed.checkpoint} are stored yet. "
                 f"Run tutelage eval {path} --suite surprisal first."
             )
-        results.append({**stored, **listed.position})
+        measured = {name: value for name, value in stored.items() if name not in UNITS}
+        results.append({**measured, **listed.position})
     return results

@@ -9,9 +9,13 @@ class Batch(NamedTuple):
 
     microbatches: Sequence[Any]
     """This process's share, in portions that fit in memory; equally many on every process."""
-    num_terms: int
+    num_terms: float
     """What summed losses are divided by: valid tokens of all micro-batches and processes."""
     exposure: Mapping[str, int]
     """Words and tokens that the ledger gains, over all processes."""
     name: str
     """What to call this batch in an error: enough to find it again."""
+    metrics: Mapping[str, float] = {}
+    """What is known before the step: of a trial's first batch, how its rollout went."""
+    samples: Sequence[Mapping[str, Any]] = ()
+    """Rows for samples.jsonl; on the main process only."""

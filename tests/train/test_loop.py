@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tutelage.batch import Batch
 from tutelage.train.compute import Compute, ComputeConfig
-from tutelage.train.loop import DivergedError, Learner, Progress, train, update
+from tutelage.train.loop import DivergedError, Learner, Progress, Stop, train, update
 
 
 class Squares:
@@ -142,13 +142,13 @@ def test_lessons_alternate_by_round_and_keep_their_own_optimisers(compute: Compu
     assert progress.ledger.read_tokens == 20
 
 
-def test_a_hook_ends_the_run_after_its_round(compute: Compute) -> None:
-    """A budget or a signal stops between rounds, where state can be saved."""
+def test_a_hook_ends_the_run_at_once(compute: Compute) -> None:
+    """P24: a limit is not passed by further steps of the same round."""
     inputs, targets = numbers(4)
     student, lesson = linear(), Squares([batch_of(inputs, targets, [4], 4)] * 3)
 
     def stop(progress: Progress) -> None:
-        progress.stop = "enough" if progress.step == 4 else progress.stop
+        progress.stop = Stop("enough", 0) if progress.step == 4 else progress.stop
 
     progress = Progress()
     train(
@@ -160,4 +160,4 @@ def test_a_hook_ends_the_run_after_its_round(compute: Compute) -> None:
         progress=progress,
         after_step=[stop],
     )
-    assert (progress.step, progress.round, progress.stop) == (6, 2, "enough")
+    assert (progress.step, progress.round) == (4, 2)

@@ -63,7 +63,7 @@ class Similarity(Config):
             "version": VERSION,
             "measures": by_step[-1],
             "counts": {},
-            "seed": self.seed,
+            "seeds": {"responses": self.seed},
             "steps": order,
             "by_step": by_step,
         }

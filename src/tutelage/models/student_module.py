@@ -75,6 +75,7 @@ class Student(nn.Module):
         mask: Bool[Tensor, "batch time"] | None = None,
         temperature: float = 1.0,
         entropy: bool = False,
+        support: Int[Tensor, "kept candidate"] | None = None,
     ) -> TokenScores:
         """Scores of every token but each row's first, given those before it.
 
@@ -86,6 +87,7 @@ class Student(nn.Module):
             mask: True on real tokens; padding on either side is neither seen nor scored.
             temperature: Divides the logits.
             entropy: Give the entropy of each token's distribution too.
+            support: For each token to keep, the tokens that its distribution is over; −1 fills up.
         """
         if mask is not None:
             real = mask[:, 1:] & mask[:, :-1]
@@ -98,7 +100,10 @@ class Student(nn.Module):
             # Clones, for sharding (FSDP2) wants results that are no views.
             return scores.map(lambda part: part.view(targets.shape).clone())
         states = states.map(lambda part: part[:, :-1][keep])
-        scores = self._score(states, targets[keep], temperature, entropy)
+        if support is None:
+            scores = self._score(states, targets[keep], temperature, entropy)
+        else:
+            scores = self._score_among(states, targets[keep], temperature, entropy, support)
         zeros = scores.logprobs.new_zeros(targets.shape)
         return scores.map(lambda part: zeros.index_put((keep,), part))
 
@@ -141,6 +146,28 @@ class Student(nn.Module):
         chosen = logits.gather(-1, targets[:, None]).squeeze(-1)
         entropies = row_entropies(logits, logits.softmax(-1), logsumexps) if entropy else None
         return TokenScores(chosen - logsumexps, logsumexps, entropies, values)
+
+    def _score_among(
+        self,
+        states: "States",
+        targets: Tensor,
+        temperature: float,
+        entropy: bool,
+        support: Tensor,
+    ) -> TokenScores:
+        """Scores of targets when only a few candidates could follow each state."""
+        candidates = torch.cat([targets[:, None], support.clamp(min=0)], dim=1)
+        if states.logits is None:
+            head: Any = self.base.get_output_embeddings()
+            logits = torch.einsum("rh,rch->rc", states.hidden, head.weight[candidates])
+            logits = logits if head.bias is None else logits + head.bias[candidates]
+        else:
+            logits = states.logits.gather(-1, candidates)
+        logits = logits.float() / temperature
+        chosen, among = logits[:, 0], logits[:, 1:].masked_fill(support < 0, -torch.inf)
+        logsumexps = among.logsumexp(-1)
+        entropies = row_entropies(among, among.softmax(-1), logsumexps) if entropy else None
+        return TokenScores(chosen - logsumexps, logsumexps, entropies, self.values(states))
 
     def _inputs(
         self,

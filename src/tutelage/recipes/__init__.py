@@ -7,4 +7,8 @@ RECIPES = {
         "tutelage.recipes.pretrain:Pretrain",
         "Train a student on a corpus, from scratch or from a checkpoint.",
     ),
+    "ppo": Entry(
+        "tutelage.recipes.ppo:Ppo",
+        "Train a student on its own samples and any reward.",
+    ),
 }

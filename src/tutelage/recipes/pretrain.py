@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -16,11 +15,11 @@ from tutelage.data.cache import default_cache_dir
 from tutelage.data.corpora import BabyLMCorpus, Corpus
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.tokenizer import TokenizerConfig
-from tutelage.environment import refuse_dirty
 from tutelage.evals.along import Along
 from tutelage.evals.minimal_pairs import MinimalPairs
 from tutelage.models.student import StudentConfig
-from tutelage.run_folder import RunFolder, default_path, refuse_used
+from tutelage.recipes.conduct import conduct
+from tutelage.run_folder import RunFolder, default_path
 from tutelage.train.checkpoint import Hub
 from tutelage.train.compute import ComputeConfig
 from tutelage.train.loop import Learner
@@ -147,29 +146,14 @@ class Pretrain(Config):
 
     def run(self, resume: Path | None = None) -> int:
         """Train; returns the exit status."""
-        from rich.console import Console
-
-        from tutelage.reports.html import write_report
-
-        self.check()
-        if self.strict:
-            refuse_dirty()
-        if resume is None and self.out is not None:
-            refuse_used(self.out)
-        compute = self.compute.build()
-        console = Console(quiet=not compute.is_main)
-        text = self.read(console)
-        path = resume or Path(compute.from_main(str(self.out or default_path("pretrain"))))
-        learning = self.session(text, compute, RunFolder(path), console)
-        if compute.is_main and resume is None:
-            RunFolder.create(path, config=self.to_yaml(), seed=self.seed)
-        compute.barrier()
-        with learning.folder.lock() if compute.is_main else nullcontext():
-            status = learning.train(resume=resume is not None, config=self.model_dump(mode="json"))
-        if compute.is_main and status == 0:
-            write_report([path], learning.folder.report)
-            learning.say(f"Report: {learning.folder.report}")
-        return status
+        return conduct(
+            self,
+            resume,
+            default=lambda: default_path("pretrain"),
+            make=lambda compute, folder, console: self.session(
+                self.read(console), compute, folder, console
+            ),
+        )
 
     def read(self, console: Console) -> Text:
         """The tokenizer, and the corpora as packed blocks."""

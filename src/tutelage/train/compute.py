@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tutelage.config import Config, UserError
 
@@ -129,6 +129,12 @@ class Compute:
         if self.num_processes > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
+
+    def collect(self, rows: list[Any]) -> list[Any]:
+        """The rows of all processes, in their order."""
+        from accelerate.utils import gather_object
+
+        return gather_object(rows) if self.num_processes > 1 else rows
 
     def describe(self) -> str:
         """Device, precision and processes, for people."""

@@ -55,15 +55,26 @@ class Learner(NamedTuple):
     max_grad_norm: float
 
 
+class Stop(NamedTuple):
+    """Why a run ends before its last step, and with which exit status."""
+
+    reason: str
+    status: int
+
+
 @dataclass
 class Progress:
-    """How far a run is. Hooks read it; `stop` set to a reason ends the run after the round."""
+    """How far a run is. Hooks read it, and set `stop` to end the run."""
 
     step: int = 0
     round: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     metrics: dict[str, Any] = field(default_factory=dict)
-    stop: str | None = None
+    samples: Sequence[Mapping[str, Any]] = ()
+    """What the last batch was learned from, for people to read."""
+    has_news: bool = False
+    """Whether the last batch brought metrics of its own, which must not be lost."""
+    stop: Stop | None = None
 
 
 Hook = Callable[[Progress], None]
@@ -93,15 +104,17 @@ def train(
             metrics = update(student, learner, batch, compute)
             progress.step += 1
             progress.ledger.add(batch.exposure)
+            progress.samples, progress.has_news = batch.samples, bool(batch.metrics)
             progress.metrics = {
                 "lesson": learner.lesson.name,
+                **batch.metrics,
                 **metrics,
                 **progress.ledger.metrics(),
                 **speed(batch.exposure, perf_counter() - began),
             }
             for hook in after_step:
                 hook(progress)
-            if progress.step >= steps:
+            if progress.step >= steps or progress.stop is not None:
                 break
             began = perf_counter()
         progress.round += 1
@@ -142,7 +155,8 @@ def update(
 def speed(exposure: Mapping[str, int], seconds: float) -> dict[str, float]:
     """How long the last step took, its batch's making included, and its tokens per second."""
     num_tokens = sum(n for name, n in exposure.items() if name.endswith("_tokens"))
-    return {"time/step_seconds": seconds, "time/tokens_per_second": num_tokens / seconds}
+    rate = {"time/tokens_per_second": num_tokens / seconds} if num_tokens else {}
+    return {"time/step_seconds": seconds, **rate}
 
 
 def clip(student: torch.nn.Module, learner: Learner, compute: Compute) -> float:

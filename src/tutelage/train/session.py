@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveFloat, PositiveInt
 
 from tutelage.config import Config
+from tutelage.rewards.protocol import RewardError
 from tutelage.run_folder import RunFolder, disk_is_full
+from tutelage.spreadsheets import write_spreadsheets
+from tutelage.train.budget import Budget
 from tutelage.train.checkpoint import Hub, push, save_checkpoint
-from tutelage.train.loop import DivergedError, Hook, Learner, Progress, train
+from tutelage.train.loop import DivergedError, Hook, Learner, Progress, Stop, train
 from tutelage.train.milestones import Due, Milestones, Position, milestone_name
 from tutelage.train.resume import ResumePoints, newest_point
 from tutelage.train.signals import EXIT_STATUS, Signals, listening
@@ -68,10 +71,17 @@ class Session:
     sample: Sample
     console: Console
     seed: int
+    budget: Budget = field(default_factory=Budget)
+    """What ends the run before its last step."""
+    watch: Sequence[Hook] = ()
+    """Further hooks after every step."""
+    has_spreadsheets: bool = False
+    """Whether CSV files of responses and statistics are written at milestones and at the end."""
     progress: Progress = field(default_factory=Progress)
     signals: Signals = field(default_factory=Signals)
     running_trackers: list[GeneralTracker] = field(default_factory=list)
     last_look: int = -1
+    last_milestone: int = -1
     last_point: float = field(default_factory=time.monotonic)
 
     def train(self, *, resume: bool, config: dict[str, Any]) -> int:
@@ -93,8 +103,9 @@ class Session:
         restored, complaints = self.points.restore(self.progress) if resume else (None, [])
         for complaint in complaints:
             self.say(complaint)
-        if resume and self.progress.step >= self.steps:
-            self.say(f"{self.folder.path} is complete: {self.steps} steps are done.")
+        spent = self.budget.spent(self.progress.ledger)
+        if resume and (spent or self.progress.step >= self.steps):
+            self.say(f"{self.folder.path} is complete: {spent or f'{self.steps} steps are done'}.")
             return 0
         if resume:
             self.say(f"Going on after step {self.progress.step} of {self.steps}.")
@@ -109,7 +120,13 @@ class Session:
         self.display = Display(
             self.console, steps=self.steps, done=self.progress.step, label=self.recipe
         )
-        after_step: list[Hook] = [self.log, self.display.after_step, self.milestone, self.study]
+        after_step: list[Hook] = [
+            self.log,
+            self.display.after_step,
+            self.milestone,
+            self.study,
+            *self.watch,
+        ]
         after_round: list[Hook] = [self.agree]
         with listening(self.signals), self.display:
             try:
@@ -128,6 +145,11 @@ class Session:
                     f"in the next, {error}. Lower --optim.lr, lengthen --optim.warmup-steps, "
                     "or try --compute.precision fp32."
                 )
+            except RewardError as error:
+                # A reward fails before the round's first step: what the round depends on is as
+                # it was, so the round can be done again.
+                self.points.save(self.progress)
+                return self.failed(str(error))
             except Exception as error:
                 if not disk_is_full(error):
                     raise
@@ -156,24 +178,40 @@ class Session:
             tracker.log(numbers, step=self.progress.step)
 
     def log(self, progress: Progress) -> None:
-        """Log the step's metrics."""
-        if progress.step % self.saving.log_steps == 0 or progress.step == self.steps:
+        """Log the step's metrics, and what was learned from."""
+        is_due = progress.step % self.saving.log_steps == 0 or progress.step == self.steps
+        if is_due or progress.has_news:
             self.write(progress.metrics)
+        for row in progress.samples:
+            self.folder.append_sample({"step": progress.step, "round": progress.round, **row})
 
     def milestone(self, progress: Progress) -> None:
         """Save and evaluate if this step reached a milestone, or is the last."""
         due = self.upcoming.passed(self.position())
         if due is None and progress.step == self.steps:
-            due = Due(milestone_name("steps", progress.step), progress.step)
-        if due is None:
-            return
+            due = self.last()
+        if due is not None:
+            self.keep(due)
+
+    def last(self) -> Due:
+        """The end of the run as a milestone; among checkpoints of interaction, named like them."""
+        unit = self.milestones.counted()
+        unit = unit if unit.startswith("interaction") else "steps"
+        at = getattr(self.position(), unit)
+        return Due(milestone_name(unit, at), at)
+
+    def keep(self, due: Due) -> None:
+        """Save and evaluate a milestone."""
+        self.last_milestone = self.progress.step
         path = save_checkpoint(
             self.folder, due.name, self.student, self.tokenizer, self.position(), self.compute
         )
-        results = self.look(progress)
+        results = self.look(self.progress)
         if self.compute.is_main:
             for name, result in results.items():
                 self.folder.write_eval(name, due.name, {**self.position().facts(), **result})
+            if self.has_spreadsheets:
+                write_spreadsheets(self.folder.path)
             if self.hub.repo is not None:
                 push(path, self.hub.repo, self.hub, self.display)
 
@@ -214,28 +252,39 @@ class Session:
         )
         signalled, minutes_over = self.compute.sum(wishes).tolist()
         if signalled:
-            progress.stop = "stopped by a signal"
+            status = EXIT_STATUS[self.signals.received or signal.SIGINT]
+            progress.stop = Stop("stopped by a signal", status)
+        elif spent := self.budget.spent(progress.ledger):
+            progress.stop = Stop(spent, 0)
         rounds_over = progress.round % self.saving.resume_rounds == 0
-        if signalled or minutes_over or rounds_over or progress.step >= self.steps:
+        is_last = progress.stop is not None or progress.step >= self.steps
+        if minutes_over or rounds_over or is_last:
             self.points.save(progress)
             self.last_point = time.monotonic()
 
     @property
     def exit_status(self) -> int:
-        """0, or what a signal asks for."""
-        if self.progress.stop is None or self.progress.step >= self.steps:
-            return 0
-        return EXIT_STATUS[self.signals.received or signal.SIGINT]
+        """0, or what the reason to stop asks for."""
+        stop = self.progress.stop
+        return 0 if stop is None or self.progress.step >= self.steps else stop.status
 
     def finish(self) -> None:
-        """Say how the run ended and how to go on."""
-        if self.exit_status == 0:
+        """Make the end of the run a milestone, or say how to go on."""
+        stop, path = self.progress.stop, self.folder.path
+        if stop is None or self.progress.step >= self.steps:
             return
-        path = self.folder.path
-        self.say(
-            f"Stopped after step {self.progress.step} of {self.steps}; the work is saved in {path}."
-            f"\nGo on with: tutelage {self.recipe} --resume {path}"
-        )
+        place = f"after step {self.progress.step} of {self.steps}"
+        if stop.status == 0:
+            if self.last_milestone != self.progress.step:
+                self.keep(self.last())
+            self.say(f"Done {place}: {stop.reason}.")
+        elif self.signals.received is not None:
+            self.say(
+                f"Stopped {place}; the work is saved in {path}."
+                f"\nGo on with: tutelage {self.recipe} --resume {path}"
+            )
+        else:
+            self.failed(stop.reason)
 
     @property
     def recipe(self) -> str:

@@ -1,0 +1,152 @@
+"""A round's responses as tensors: what was sampled, what is thought of it, and its portions.
+
+Rows are read without padding on the left, each response right behind its prompt: what is padded on
+the right is never seen by a real token, so no attention mask is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tutelage.tensors import TokenScores
+
+if TYPE_CHECKING:
+    from tutelage.models.student_module import Student
+    from tutelage.rollout.engine import Rollout
+
+Read = Callable[..., TokenScores]
+"""A student, or what wraps one."""
+
+
+class Rows(NamedTuple):
+    """Some rows, padded on the right: what a student reads to score their responses."""
+
+    token_ids: Tensor
+    """Prompts and responses (batch, time)."""
+    keep: Tensor
+    """True on response tokens (batch, time − 1)."""
+    mask: Tensor
+    """True on response tokens, counted from the first (batch, response time)."""
+    support: Tensor | None
+    """Tokens that each response token was drawn from (kept, candidate)."""
+
+    @classmethod
+    def of(cls, rollout: Rollout, indices: Sequence[int], device: torch.device) -> Rows:
+        """These rows of a rollout, as wide as the longest of them."""
+        prompts = [rollout.prompt_ids[index] for index in indices]
+        responses = [rollout.response_ids[index] for index in indices]
+        lengths = [len(p) + len(r) for p, r in zip(prompts, responses, strict=True)]
+        width = max(lengths)
+        token_ids = torch.tensor(
+            [
+                prompt + response + [0] * (width - length)
+                for prompt, response, length in zip(prompts, responses, lengths, strict=True)
+            ],
+            device=device,
+        )
+        starts = torch.tensor([len(prompt) for prompt in prompts], device=device)[:, None]
+        ends = torch.tensor(lengths, device=device)[:, None]
+        places = torch.arange(1, width, device=device)
+        mask = rollout.mask[list(indices), : max(map(len, responses))]
+        support = None
+        if rollout.support is not None:
+            support = rollout.support[list(indices), : mask.shape[1]][mask]
+        return cls(token_ids, (places >= starts) & (places < ends), mask, support)
+
+    def scores(self, student: Read, *, temperature: float) -> TokenScores:
+        """What a student says of the responses: (batch, response time), 0 behind their ends."""
+        scores = student(
+            self.token_ids,
+            keep=self.keep,
+            temperature=temperature,
+            entropy=True,
+            support=self.support,
+        )
+        # Both layouts hold the same tokens in the same order.
+        return scores.map(
+            lambda part: torch.zeros_like(self.mask, dtype=part.dtype).masked_scatter(
+                self.mask, part[self.keep]
+            )
+        )
+
+
+def portions(
+    lengths: Sequence[int], indices: Sequence[int], microbatch_tokens: int | None
+) -> list[list[int]]:
+    """Rows in portions of similar length, each of at most this many tokens with its padding.
+
+    A row that is longer by itself has a portion of its own; without a limit all are in one.
+    """
+    ordered = sorted(indices, key=lambda index: (lengths[index], index))
+    if microbatch_tokens is None:
+        return [ordered] if ordered else []
+    found: list[list[int]] = []
+    for index in ordered:  # rising lengths: the next row is the widest
+        if found and (len(found[-1]) + 1) * lengths[index] <= microbatch_tokens:
+            found[-1].append(index)
+        else:
+            found.append([index])
+    return found
+
+
+def score_all(
+    student: Student,
+    rollout: Rollout,
+    *,
+    temperature: float,
+    microbatch_tokens: int | None,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> TokenScores:
+    """What a student says of all responses of a rollout, without gradients."""
+    device = student.base.device
+    found = [torch.zeros_like(rollout.logprobs) for _ in TokenScores._fields]
+    with torch.no_grad():
+        for indices, rows in _all_rows(rollout, microbatch_tokens, device):
+            with autocast():
+                scores = rows.scores(student, temperature=temperature)
+            for whole, part in zip(found, scores, strict=True):
+                if part is not None:
+                    whole[indices, : part.shape[1]] = part.to(whole.dtype)
+    return TokenScores(*found)
+
+
+def last_values(
+    student: Student,
+    rollout: Rollout,
+    *,
+    microbatch_tokens: int | None,
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    """The value of the state after each response (batch)."""
+    device = student.base.device
+    values = rollout.logprobs.new_zeros(len(rollout.responses))
+    with torch.no_grad():
+        for indices, rows in _all_rows(rollout, microbatch_tokens, device):
+            lengths = [len(rollout.prompt_ids[i]) + len(rollout.response_ids[i]) for i in indices]
+            last = torch.tensor(lengths, device=device) - 1
+            with autocast():
+                states = student.read(input_ids=rows.token_ids, use_cache=False)
+                ends = states.map(
+                    lambda part, last=last: part[torch.arange(len(last), device=device), last]
+                )
+                found = student.values(ends)
+            assert found is not None
+            values[indices] = found
+    return values
+
+
+def _all_rows(
+    rollout: Rollout, microbatch_tokens: int | None, device: torch.device
+) -> Iterator[tuple[list[int], Rows]]:
+    """All rows of a rollout, in portions."""
+    lengths = [
+        len(prompt) + len(response)
+        for prompt, response in zip(rollout.prompt_ids, rollout.response_ids, strict=True)
+    ]
+    for indices in portions(lengths, range(len(lengths)), microbatch_tokens):
+        yield indices, Rows.of(rollout, indices, device)

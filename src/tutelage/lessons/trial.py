@@ -1,0 +1,381 @@
+"""Trial: the student writes, a reward says how good that was, and an update learns from it.
+
+A round samples responses to a batch of prompts, scores them, and hands out epochs × minibatches.
+Everything that is random in it is a pure function of the seed and the round, so a round that was
+interrupted is done again from its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from tutelage.batch import Batch
+from tutelage.config import UserError
+from tutelage.data.packing import BlockOrder
+from tutelage.data.prompts import Prompt, columns_of
+from tutelage.lessons.experience import Rows, last_values, portions, score_all
+from tutelage.lessons.records import round_exposure, round_metrics, round_samples
+from tutelage.lessons.updates import refuse_indivisible
+from tutelage.objectives.kl import adapted_kl_coef, k1, kl_loss
+from tutelage.objectives.moments import moments, normalise
+from tutelage.objectives.scores import episodes, penalise_missing_end, token_rewards
+from tutelage.rewards.protocol import RewardError, Scores, checked
+from tutelage.rollout.engine import Rollout, Sampling, sample
+from tutelage.tensors import generator
+
+if TYPE_CHECKING:
+    from tutelage.lessons.shaping import Kl, Shaping
+    from tutelage.lessons.updates import AnyUpdate
+    from tutelage.models.student_module import Student
+    from tutelage.rewards.protocol import Reward
+
+Reference = Callable[[], AbstractContextManager["Student"]]
+"""Lends a frozen student to compare with."""
+
+
+class Machine(Protocol):
+    """Processes and precision, as `train.compute.Compute` has them."""
+
+    device: torch.device
+    precision: str
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        ...
+
+    @property
+    def num_processes(self) -> int:
+        """Processes that train one student together."""
+        ...
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Inside, matrix products are computed in the run's precision."""
+        ...
+
+    def gathered(self, student: torch.nn.Module) -> AbstractContextManager[None]:
+        """Inside, a sharded student's inner model can be called by itself."""
+        ...
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes, in place."""
+        ...
+
+    def collect(self, rows: list[Any]) -> list[Any]:
+        """The rows of all processes, in their order."""
+        ...
+
+
+class Portion(NamedTuple):
+    """What one forward pass learns from."""
+
+    rows: Rows
+    tensors: Mapping[str, Tensor]
+
+
+class Experience(NamedTuple):
+    """This process's share of a round."""
+
+    rollout: Rollout
+    tensors: Mapping[str, Tensor]
+    lengths: list[int]
+    """Prompt and response of every row, over all processes."""
+    weights: list[float]
+    """What each row adds to the number of terms, over all processes."""
+
+
+class Trial:
+    """Rounds of prompts, responses, scores and updates."""
+
+    name = "trial"
+
+    def __init__(
+        self,
+        student: Student,
+        tokenizer: Any,
+        prompts: Sequence[Prompt],
+        reward: Reward,
+        *,
+        sampling: Sampling,
+        update: AnyUpdate,
+        shaping: Shaping,
+        kl: Kl,
+        reference: Reference | None,
+        batch_size: int,
+        microbatch_tokens: int | None,
+        seed: int,
+        machine: Machine,
+    ):
+        refuse_indivisible(batch_size, update, machine.num_processes)
+        self.student = student
+        self.tokenizer = tokenizer
+        self.prompts = prompts
+        self.reward = reward
+        self.sampling = sampling
+        self.update = update
+        self.shaping = shaping
+        self.kl = kl
+        self.reference = reference
+        self.batch_size = batch_size
+        self.microbatch_tokens = microbatch_tokens
+        self.seed = seed
+        self.machine = machine
+        self.order = BlockOrder(len(prompts), seed)
+        self.rounds = 0
+        self.kl_coef = kl.coef
+        self.moments = torch.zeros(3, dtype=torch.float64)  # of all scores so far
+
+    @property
+    def steps_per_round(self) -> int:
+        """Optimiser steps that a round makes."""
+        return self.update.epochs * len(self.minibatches(0))
+
+    def round(self, student: torch.nn.Module) -> Iterator[Batch]:
+        """One round; `student` is what the processes wrapped around the lesson's own."""
+        student.eval()  # no dropout: the first ratio is 1
+        prompts = self.next_prompts()
+        seconds = {}
+        with self.machine.gathered(student):
+            began = perf_counter()
+            rollout = self.write(prompts)
+            seconds["time/rollout_seconds"] = perf_counter() - began
+            began = perf_counter()
+            scores = self.score(prompts, rollout)
+            seconds["time/reward_seconds"] = perf_counter() - began
+            began = perf_counter()
+            experience, metrics = self.experience(rollout, scores)
+            seconds["time/scoring_seconds"] = perf_counter() - began
+        texts = [prompt.text for prompt in prompts]
+        rows = self.machine.collect(round_samples(texts, rollout, scores))
+        news = {
+            "metrics": {**metrics, **seconds},
+            "samples": rows if self.machine.rank == 0 else (),
+            "exposure": round_exposure(texts, rollout, total=self.machine.sum),
+        }
+        for epoch in range(self.update.epochs):
+            for number, indices in enumerate(self.minibatches(epoch)):
+                name = f"round {self.rounds + 1}, epoch {epoch + 1}, minibatch {number + 1}"
+                yield self.batch(experience, indices, name, **news)
+                news = {}
+        self.rounds += 1
+        if self.kl.target is not None:
+            self.kl_coef = adapted_kl_coef(
+                self.kl_coef,
+                metrics["trial/kl_per_response"],
+                target=self.kl.target,
+                horizon=self.kl.horizon,
+                num_steps=self.batch_size,
+            )
+
+    def next_prompts(self) -> list[Prompt]:
+        """This process's prompts of the round, each as often as the update wants responses."""
+        group = self.update.group_size
+        num_groups = self.batch_size // group
+        indices = self.order.indices(self.rounds * num_groups, num_groups)
+        rows = [index for index in indices for _ in range(group)]
+        return [self.prompts[index] for index in rows[self.own_rows()]]
+
+    def own_rows(self) -> slice:
+        """This process's rows of the round's."""
+        size = self.batch_size // self.machine.num_processes
+        return slice(self.machine.rank * size, (self.machine.rank + 1) * size)
+
+    def write(self, prompts: Sequence[Prompt]) -> Rollout:
+        """The student's responses."""
+        with self.machine.autocast():
+            return sample(
+                self.student,
+                self.tokenizer,
+                [prompt.token_ids for prompt in prompts],
+                self.sampling,
+                seed=generator(self.seed, "rollout", self.rounds).initial_seed(),
+                row_numbers=range(self.batch_size)[self.own_rows()],
+            )
+
+    def score(self, prompts: Sequence[Prompt], rollout: Rollout) -> Scores:
+        """What the reward says; if it fails on one process, it fails on all."""
+        texts = [prompt.text for prompt in prompts]
+        scores, failure = None, None
+        try:
+            found = self.reward(texts, rollout.responses, **columns_of(prompts))
+            scores = checked(found, texts, rollout.responses)
+        except RewardError as error:
+            failure = error
+        failed = torch.tensor([failure is not None], dtype=torch.long, device=self.machine.device)
+        if int(self.machine.sum(failed)):
+            raise failure or RewardError("The reward failed in another process; see its message.")
+        assert scores is not None
+        return scores
+
+    def experience(self, rollout: Rollout, scores: Scores) -> tuple[Experience, dict[str, float]]:
+        """Everything that the round's updates need, and how the rollout went."""
+        told, metrics = self.evaluate(rollout, scores)
+        mine = torch.zeros(self.batch_size, 2, dtype=torch.float64)
+        lengths = [len(p) for p in rollout.prompt_ids]
+        mine[self.own_rows(), 0] = torch.tensor(lengths, dtype=torch.float64)
+        mine[self.own_rows(), 0] += rollout.mask.sum(1).cpu()
+        mine[self.own_rows(), 1] = told["weights"].sum(1).double().cpu()
+        everyone = self.machine.sum(mine.to(self.machine.device)).cpu()
+        experience = Experience(
+            rollout, told, everyone[:, 0].long().tolist(), everyone[:, 1].tolist()
+        )
+        return experience, metrics
+
+    def evaluate(
+        self, rollout: Rollout, scores: Scores
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Old log-probabilities and values, rewards, advantages; and metrics of the round."""
+        machine = self.machine
+        options = {"microbatch_tokens": self.microbatch_tokens, "autocast": machine.autocast}
+        logprobs, values = rollout.logprobs, rollout.values
+        if machine.precision != "fp32":
+            # Decoding rounds in other places than learning does; the first ratio has to be 1.
+            again = score_all(
+                self.student, rollout, temperature=self.sampling.temperature, **options
+            )
+            logprobs, values = again.logprobs, None if values is None else again.values
+        tensors: dict[str, Tensor] = {"logprobs": logprobs, "mask": rollout.mask}
+        if values is not None:
+            tensors["values"] = values
+        kl = None
+        if self.reference is not None:
+            with self.reference() as reference:
+                theirs = score_all(
+                    reference, rollout, temperature=self.sampling.temperature, **options
+                )
+            tensors["ref_logprobs"] = theirs.logprobs
+            kl = k1(logprobs, theirs.logprobs)
+        ended = torch.tensor(
+            [finish in ("eos", "stop") for finish in rollout.finish], device=machine.device
+        )
+        shaped = self.shaped(scores.scores.to(machine.device), ended)
+        cut = episodes(shaped, rollout.mask, ended, truncation=self.shaping.truncation)
+        bootstrap = torch.zeros_like(shaped)
+        if self.shaping.truncation == "bootstrap":
+            finals = last_values(self.student, rollout, **options)
+            bootstrap = torch.where(cut.bootstraps, finals, bootstrap)
+        in_reward = self.kl_coef if self.kl.place == "reward" else 0.0
+        penalised = torch.zeros_like(logprobs) if kl is None else kl
+        rewards = token_rewards(cut.scores, penalised, cut.mask, kl_coef=in_reward)
+        told = self.update.tell(
+            rewards, cut.mask, values=values, bootstrap=bootstrap, total=machine.sum
+        )
+        metrics = round_metrics(rollout, scores, kl, logprobs, total=machine.sum)
+        metrics |= {f"trial/{name}": value for name, value in told.metrics.items()}
+        metrics |= {} if kl is None else {"trial/kl_coef": self.kl_coef}
+        return {**tensors, **told.tensors}, metrics
+
+    def shaped(self, scores: Tensor, ended: Tensor) -> Tensor:
+        """Scores with the penalty for a missing end, and normalised if asked for."""
+        if self.shaping.missing_end_penalty:
+            scores = penalise_missing_end(
+                scores,
+                ended,
+                penalty=self.shaping.missing_end_penalty,
+                how=self.shaping.missing_end,
+            )
+        if self.shaping.normalise:
+            self.moments = self.moments + self.machine.sum(moments(scores)).cpu()
+            scores = normalise(scores, total=self.moments.to(scores.device))
+        return scores
+
+    def minibatches(self, epoch: int) -> list[list[int]]:
+        """Rows of each optimiser step of an epoch, over all processes."""
+        rng = generator(self.seed, "minibatches", self.rounds, epoch)
+        order = torch.randperm(self.batch_size, generator=rng).tolist()
+        size = self.update.minibatch_size or self.batch_size
+        return [order[start : start + size] for start in range(0, self.batch_size, size)]
+
+    def batch(
+        self,
+        experience: Experience,
+        indices: list[int],
+        name: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        samples: Sequence[Mapping[str, Any]] = (),
+        exposure: Mapping[str, int] | None = None,
+    ) -> Batch:
+        """The work of one optimiser step: this process's rows among these, in portions."""
+        size = self.batch_size // self.machine.num_processes
+        shares = [
+            portions(
+                experience.lengths,
+                [index for index in indices if index // size == rank],
+                self.microbatch_tokens,
+            )
+            for rank in range(self.machine.num_processes)
+        ]
+        own = [[index % size for index in rows] for rows in shares[self.machine.rank]]
+        num_portions = max(map(len, shares))
+        return Batch(
+            microbatches=[
+                portion(experience, rows, self.machine.device)
+                for rows in own + [[]] * (num_portions - len(own))
+            ],
+            num_terms=max(sum(experience.weights[index] for index in indices), 1),
+            exposure=exposure or {},
+            name=name,
+            metrics=metrics or {},
+            samples=samples,
+        )
+
+    def loss(
+        self, student: torch.nn.Module, microbatch: Portion
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The summed loss of a portion, and sums to log."""
+        rows, old = microbatch
+        now = rows.scores(student, temperature=self.sampling.temperature)
+        loss, sums = self.update.loss(now, old)
+        if self.reference is not None and self.kl.place == "loss" and self.kl_coef:
+            penalty = (old["weights"] * kl_loss(now.logprobs, old["ref_logprobs"])).sum()
+            loss = loss + self.kl_coef * penalty
+            sums = {**sums, "kl_loss": penalty}
+        return loss, sums
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the next round depends on."""
+        return {
+            "rounds": self.rounds,
+            "kl_coef": self.kl_coef,
+            "moments": self.moments.tolist(),
+            "num_prompts": len(self.prompts),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken."""
+        if state["num_prompts"] != len(self.prompts):
+            raise UserError(
+                f"There were {state['num_prompts']} prompts when this run began, and now there are "
+                f"{len(self.prompts)}, so it cannot go on. Put the old prompts back, or start a "
+                "new run with --student.path on a checkpoint."
+            )
+        self.rounds = state["rounds"]
+        self.kl_coef = state["kl_coef"]
+        self.moments = torch.tensor(state["moments"], dtype=torch.float64)
+
+
+def portion(experience: Experience, indices: list[int], device: torch.device) -> Portion:
+    """These rows of a round; without any, one row of which nothing counts.
+
+    A process without rows takes part in the forward and backward pass all the same.
+    """
+    is_blank = not indices
+    indices = indices or [0]
+    rows = Rows.of(experience.rollout, indices, device)
+    width = rows.mask.shape[1]
+    tensors = {
+        name: tensor[indices, :width] if tensor.dim() > 1 else tensor[indices]
+        for name, tensor in experience.tensors.items()
+    }
+    if is_blank:
+        # Nothing that is summed over has a weight.
+        names = ("weights", "mask")
+        tensors |= {name: torch.zeros_like(tensors[name]) for name in names}
+    return Portion(rows, tensors)

@@ -1,8 +1,8 @@
-"""Families: rows that begin alike are read together, their common beginning once.
+"""Families: rows that begin alike are read together, each common beginning once.
 
-A family lies in one line: its first row whole, then what each other row has of its own, beginning
-with the last common token. A token sees the common beginning and its own row, at the positions that
-it has there, so every number is that of the row alone.
+A family is a tree of tokens that lies in one line, branch after branch. A token sees those on its
+way from the root, at the positions that they have in its row, so every number is that of the row
+alone. What ends a row is not read at all: nothing is asked about what comes after it.
 """
 
 from __future__ import annotations
@@ -15,65 +15,131 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-LEAST_SHARED = 16
-"""Fewer common tokens are not worth the attention mask."""
 LONGEST = 1_024
-"""Tokens of a line, if its family has more than one row: attention costs the square of it."""
+"""Tokens of a line: attention costs the square of it."""
 
 
 class Family(NamedTuple):
-    """Rows in one line, by their numbers."""
+    """Rows in one line, by their numbers, in the order of their tokens."""
 
     rows: tuple[int, ...]
-    shared: int
-    """Tokens of the other rows that are not laid out again."""
-
-    def length(self, rows: Sequence[Sequence[int]]) -> int:
-        """Tokens of the line."""
-        return self.shared + sum(len(rows[i]) - self.shared for i in self.rows)
-
-    def line(self, rows: Sequence[Sequence[int]]) -> list[int]:
-        """Token ids."""
-        first, *others = self.rows
-        return [*rows[first], *(token for i in others for token in rows[i][self.shared :])]
-
-    def branches(self, rows: Sequence[Sequence[int]]) -> list[int]:
-        """Of each token, 0 in the common beginning, else the number of its row in the family."""
-        own = (
-            [branch] * (len(rows[i]) - self.shared) for branch, i in enumerate(self.rows, start=1)
-        )
-        return [0] * self.shared + [branch for part in own for branch in part]
-
-    def offsets(self, rows: Sequence[Sequence[int]]) -> list[int]:
-        """Where each row's own part begins in the line."""
-        found = [self.shared]
-        for i in self.rows:
-            found.append(found[-1] + len(rows[i]) - self.shared)
-        return found[:-1]
+    common: tuple[int, ...]
+    """Of each row, how many of its first tokens are those of the row before it in the family."""
+    length: int
+    """Tokens of the tree."""
 
 
-def families(rows: Sequence[tuple[int, ...]]) -> list[Family]:
-    """All rows in families, each as large as saves tokens; found in the order of their tokens."""
+class Layout(NamedTuple):
+    """A batch of families, a line each, and what is asked about it."""
+
+    token_ids: Tensor
+    """Tokens that others come after (line, time)."""
+    positions: Tensor
+    """Of each token, its position in its rows."""
+    lasts: Tensor
+    """Of each token, the place in its line of the last token that sees it."""
+    before: Tensor
+    """Of each question, the place of the token before it, lines laid end to end."""
+    targets: Tensor
+    """Of each question, the token asked about."""
+    answers: Tensor
+    """Of each scored token, row by row, the number of its question: alike rows share them."""
+
+    def to(self, device: torch.device) -> Layout:
+        """The same on a device."""
+        return self._replace(**{name: part.to(device) for name, part in self._asdict().items()})
+
+
+def families(rows: Sequence[tuple[int, ...]], numbers: Sequence[int], width: int) -> list[Family]:
+    """The rows of some numbers, no two the same, in families, each as large as is cheaper to read.
+
+    To read a token is taken to cost as much as to look at as many others as the student is wide.
+    """
+
+    def cost(length: int) -> int:
+        return length * (width + length)
+
     found: list[Family] = []
-    for index in sorted(range(len(rows)), key=rows.__getitem__):
-        joined = _joined(found[-1], rows, index) if found else None
-        if joined:
-            found[-1] = joined
-        else:
-            found.append(Family((index,), 0))
+    for index in sorted(numbers, key=rows.__getitem__):
+        row = rows[index]
+        if found:
+            family = found[-1]
+            common = shared_tokens(rows[family.rows[-1]], row)
+            length = family.length + len(row) - common
+            if length <= LONGEST and cost(length) < cost(family.length) + cost(len(row)):
+                found[-1] = Family((*family.rows, index), (*family.common, common), length)
+                continue
+        found.append(Family((index,), (0,), len(row)))
     return found
 
 
-def _joined(family: Family, rows: Sequence[Sequence[int]], index: int) -> Family | None:
-    """The family with one more row, if that is shorter than both by themselves."""
-    pairs = zip(rows[family.rows[-1]], rows[index], strict=False)
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    shared = common - 1 if len(family.rows) == 1 else min(family.shared, common - 1)
-    joined = Family((*family.rows, index), shared)
-    if shared < LEAST_SHARED or joined.length(rows) > LONGEST:
-        return None
-    apart = family.length(rows) + len(rows[index])
-    return joined if joined.length(rows) < apart else None
+def shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many first tokens two rows have in common."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def lay_out(
+    group: Sequence[Family], rows: Sequence[tuple[int, ...]], starts: Sequence[int]
+) -> Layout:
+    """One batch of families; of each row, the tokens from its start on are asked about."""
+    import torch
+
+    token_ids: list[int] = []
+    positions: list[int] = []
+    parents: list[int] = []
+    ends: list[int] = []
+    lines: list[int] = []
+    asked: list[int] = []
+    for line, family in enumerate(group):
+        path: list[int] = []
+        for index, common in zip(family.rows, family.common, strict=True):
+            row, first = rows[index], len(token_ids)
+            for node in path[common:]:
+                ends[node] = first - 1
+            own = range(first, first + len(row) - common)
+            parents += [path[common - 1] if common else first, *own[:-1]]
+            path = [*path[:common], *own]
+            token_ids += row[common:]
+            positions += range(common, len(row))
+            ends += own
+            lines += [line] * len(own)
+            asked += path[starts[index] :]
+        for node in path:
+            ends[node] = len(token_ids) - 1
+    nodes = torch.tensor([token_ids, positions, parents, ends, lines])
+    return _placed(nodes, torch.tensor(asked))
+
+
+def _placed(nodes: Tensor, asked: Tensor) -> Layout:
+    """The layout of trees whose nodes stand in the order of reading.
+
+    Args:
+        nodes: Of each node its token, position, parent, last descendant and line.
+        asked: Nodes that are asked about, for each row.
+    """
+    import torch
+
+    token_ids, _, parents, ends, lines = nodes
+    inner = ends > torch.arange(len(ends))
+    counts = torch.bincount(lines[inner])
+    time = int(counts.max())
+    # Inner nodes up to and with each node, without those of the lines before.
+    columns = inner.cumsum(0) - 1 - (counts.cumsum(0) - counts)[lines]
+    places = lines * time + columns
+    lasts = torch.arange(time).repeat(len(counts))  # padding sees itself
+    lasts[places[inner]] = columns[ends[inner]]
+    read = torch.zeros(2, len(lasts), dtype=torch.long)
+    read[:, places[inner]] = nodes[:2, inner]
+    questions, answers = asked.unique(return_inverse=True)
+    return Layout(
+        token_ids=read[0].view(-1, time),
+        positions=read[1].view(-1, time),
+        lasts=lasts.view(-1, time),
+        before=places[parents[questions]],
+        targets=token_ids[questions],
+        answers=answers,
+    )
 
 
 def can_branch(student: torch.nn.Module) -> bool:
@@ -94,42 +160,24 @@ def can_branch(student: torch.nn.Module) -> bool:
     return student.base.config._attn_implementation in ("sdpa", "eager")
 
 
-def branched_logprobs(
-    student: Any, token_ids: Tensor, mask: Tensor, keep: Tensor, branches: Tensor
-) -> Tensor:
-    """Log-probabilities (line, time − 1) of lines of families, 0 where not kept.
-
-    Args:
-        student: One that can branch.
-        token_ids: Lines (line, time).
-        mask: True on tokens, false on padding, which is on the right.
-        keep: Which tokens after the first are scored.
-        branches: Of each token, its branch, or 0 in the common beginning.
-    """
+def answered(student: Any, layout: Layout) -> Tensor:
+    """Log-probabilities of the targets of all questions, by a student that can branch."""
     import torch
 
     from tutelage.tensors import chunked_head
 
-    common = mask & (branches == 0)
-    shared = common.sum(1, keepdim=True)
-    order = torch.arange(token_ids.shape[1], device=token_ids.device)
-    first = torch.ones_like(mask)
-    first[:, 1:] = branches[:, 1:] != branches[:, :-1]
-    starts = torch.where(first & (branches > 0), order, 0).cummax(1).values
-    positions = torch.where(branches > 0, order - starts + shared, order)
-    seen = (branches[:, :, None] == branches[:, None, :]) | common[:, None, :]
-    seen &= mask[:, None, :]
-    seen = seen.tril() | torch.eye(len(order), dtype=torch.bool, device=seen.device)
+    order = torch.arange(layout.token_ids.shape[1], device=layout.token_ids.device)
+    seen = (layout.lasts[:, None, :] >= order[:, None]) & (order <= order[:, None])
     base = student.base
     if base.config._attn_implementation == "eager":
         lowest = torch.finfo(base.dtype).min
         seen = torch.zeros(seen.shape, dtype=base.dtype).to(seen.device).masked_fill(~seen, lowest)
     states = base.get_decoder()(
-        input_ids=token_ids,
+        input_ids=layout.token_ids,
         attention_mask=seen[:, None],
-        position_ids=torch.where(mask, positions, 0),
+        position_ids=layout.positions,
         use_cache=False,
     ).last_hidden_state
     head = base.get_output_embeddings()
-    kept = chunked_head(states[:, :-1][keep], head.weight, head.bias, token_ids[:, 1:][keep])
-    return kept.logprobs.new_zeros(keep.shape).index_put((keep,), kept.logprobs)
+    asked = states.flatten(0, 1)[layout.before]
+    return chunked_head(asked, head.weight, head.bias, layout.targets).logprobs

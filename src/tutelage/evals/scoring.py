@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutelage.config import UserError
-from tutelage.evals.families import Family, branched_logprobs, can_branch, families
+from tutelage.evals.batches import Reader
 
 if TYPE_CHECKING:
     import torch
@@ -131,68 +130,19 @@ class Scorer:
 
         Equal rows get equal numbers, bit for bit.
         """
-        unique: dict[tuple[tuple[int, ...], int], int] = {}
-        numbers = [
-            unique.setdefault((tuple(row.token_ids), row.start), len(unique)) for row in rows
-        ]
-        tokens = [token_ids for token_ids, _ in unique]
-        starts = [start for _, start in unique]
-        alone = [Family((index,), 0) for index in range(len(tokens))]
-        groups = families(tokens) if can_branch(self.student) else alone
-        found: dict[int, Tensor] = {}
-        with self._reading():
-            for indices in batches([group.length(tokens) for group in groups], self.batch_tokens):
-                found.update(self._read([groups[i] for i in indices], tokens, starts))
-        return [found[number] for number in numbers]
-
-    def _read(
-        self, group: list[Family], tokens: list[tuple[int, ...]], starts: list[int]
-    ) -> dict[int, Tensor]:
-        """Scores of the rows of one batch of families, by the numbers of the rows."""
-        import torch
-
-        token_ids, mask = padded([family.line(tokens) for family in group])
-        keep = torch.zeros_like(mask)
-        for line, family in enumerate(group):
-            for row, offset in zip(family.rows, family.offsets(tokens), strict=True):
-                start, end = starts[row], len(tokens[row])
-                keep[line, start : family.shared + 1] = True
-                own = offset - family.shared
-                keep[line, max(own + start, offset + 1) : own + end] = True
-        token_ids, mask = token_ids.to(self.device), mask.to(self.device)
-        keep = keep[:, 1:].to(self.device)
-        if all(len(family.rows) == 1 for family in group):
-            logprobs = self.student(token_ids, mask=mask, keep=keep).logprobs
-        else:
-            branches = padded([family.branches(tokens) for family in group])[0].to(self.device)
-            logprobs = branched_logprobs(self.student, token_ids, mask, keep, branches)
-        lines = logprobs.cpu()
-        return {
-            row: _of_row(lines[line], family.shared, offset, starts[row], len(tokens[row]))
-            for line, family in enumerate(group)
-            for row, offset in zip(family.rows, family.offsets(tokens), strict=True)
-        }
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Inside, the student is in evaluation mode, without gradients or lower precision."""
-        import torch
-
+        keys = [tuple(row.token_ids) for row in rows]
+        starts: dict[tuple[int, ...], int] = {}
+        for key, row in zip(keys, rows, strict=True):
+            starts[key] = min(row.start, starts.get(key, row.start))
+        reader = Reader(self.student, self.device, list(starts), list(starts.values()))
         was_training = self.student.training
         self.student.eval()
         try:
-            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                yield
+            found = dict(zip(starts, reader.logprobs(self.batch_tokens), strict=True))
         finally:
             self.student.train(was_training)
-
-
-def _of_row(line: Tensor, shared: int, offset: int, start: int, length: int) -> Tensor:
-    """Scores of one row's tokens from `start` on, out of its family's line."""
-    import torch
-
-    own = line[offset + max(start - shared, 1) - 1 : offset + length - shared - 1]
-    return own if start > shared else torch.cat([line[start - 1 : shared], own])
+        pairs = zip(keys, rows, strict=True)
+        return [found[key][row.start - starts[key] :] for key, row in pairs]
 
 
 def refuse(text: Text, row: Row, context: int) -> None:
@@ -220,26 +170,3 @@ def _begin(tokenizer: Any) -> int:
         "The tokenizer has neither a beginning-of-text nor an end-of-text token, so nothing can "
         "stand before a text. Load it, set eos_token, and save it again."
     )
-
-
-def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices of rows in groups of like length, each of at most `batch_tokens` padded tokens."""
-    group: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        if group and lengths[group[0]] * (len(group) + 1) > batch_tokens:
-            yield group
-            group = []
-        group.append(index)
-    if group:
-        yield group
-
-
-def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids (row, time), padded on the right with 0, and a mask that is true on tokens."""
-    import torch
-
-    lengths = torch.tensor([len(row) for row in rows])
-    mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
-    token_ids = torch.zeros(mask.shape, dtype=torch.long)
-    token_ids[mask] = torch.tensor([token for row in rows for token in row])
-    return token_ids, mask

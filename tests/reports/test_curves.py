@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from tutelage.reports.curves import (
     eval_curves,
     is_log_spaced,
-    smoothed,
-    thinned,
     training_curves,
 )
 from tutelage.reports.runs import read_run
+from tutelage.reports.thinning import smoothed, thinned
 
 
 def run_with(tmp_path, rows):

@@ -5,9 +5,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from tutelage.reports.curves import Curve, smoothed
+from tutelage.reports.curves import Curve
 from tutelage.reports.plots import Axis, Bar, bar_chart, line_chart
 from tutelage.reports.svg import Stylist
+from tutelage.reports.thinning import smoothed
 
 LINEAR, LOG = Axis("steps", False), Axis("steps", True)
 

@@ -4,21 +4,23 @@ import json
 import pytest
 
 from tutelage.config import UserError
-from tutelage.reports.runs import read_json_lines, read_run, read_runs
+from tutelage.reports.json_lines import json_lines
+from tutelage.reports.rollouts import Samples
+from tutelage.reports.runs import read_run, read_runs
 
 
 def test_an_unterminated_last_line_is_left_out(tmp_path):
     """X-2."""
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(b'{"step": 1}\n\n{"step": 2}\n{"step": 3}')
-    assert read_json_lines(path) == [{"step": 1}, {"step": 2}]
+    assert list(json_lines(path)) == [{"step": 1}, {"step": 2}]
 
 
 def test_a_half_written_character_at_the_end_is_left_out(tmp_path):
     """X-2."""
     path = tmp_path / "samples.jsonl"
     path.write_bytes('{"step": 1}\n{"response": "é'.encode()[:-1])
-    assert read_json_lines(path) == [{"step": 1}]
+    assert list(json_lines(path)) == [{"step": 1}]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,7 @@ def test_a_broken_line_is_named_with_its_file(tmp_path, line, why):
     """X-2."""
     (tmp_path / "metrics.jsonl").write_text(f'{{"step": 1}}\n{line}\n')
     with pytest.raises(UserError, match=rf"metrics\.jsonl cannot be read: {why}"):
-        read_json_lines(tmp_path / "metrics.jsonl")
+        list(json_lines(tmp_path / "metrics.jsonl"))
 
 
 def test_a_run_that_has_only_begun_can_be_read(tmp_path):
@@ -36,7 +38,7 @@ def test_a_run_that_has_only_begun_can_be_read(tmp_path):
     (tmp_path / "config.yaml").write_text("recipe: pretrain\n")
     run = read_run(tmp_path)
     assert run.config == {"recipe": "pretrain"}
-    assert (run.metrics, run.samples, run.evaluations) == ([], [], [])
+    assert (run.metrics, run.samples, run.evaluations) == ([], Samples([], [], 0), [])
     assert (run.ledger, run.environment, run.last_step) == ({}, {}, 0)
 
 

@@ -1,21 +1,23 @@
-"""Curves of logged metrics: collected per key, smoothed, and thinned to what a screen shows."""
+"""Curves of logged metrics and of measures, collected per key over steps and over words."""
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from tutelage.reports.runs import Run, is_number
+from tutelage.reports.json_lines import is_number
+from tutelage.reports.runs import Run
+from tutelage.reports.thinning import smoothed
 
-WORDS_KEY = "budget/read_words"
+WORDS_KEYS = {"words": "budget/read_words", "generated": "budget/generated_words"}
+"""What counts the words of each unit of the x-axis that is not steps."""
 GROUPS_AT_THE_END = ("optim", "budget", "time")
-Item = TypeVar("Item")
 
 
 class Curve(NamedTuple):
-    """One metric of one run, without values that are not finite; words is empty if unknown."""
+    """One metric of one run, without values that are not finite; words are empty if unknown."""
 
     run: int
     steps: np.ndarray
@@ -23,6 +25,11 @@ class Curve(NamedTuple):
     values: np.ndarray
     smooth: np.ndarray
     num_dropped: int
+    generated: np.ndarray = np.array([])
+
+    def along(self, unit: str) -> np.ndarray:
+        """Where the values are on an x-axis of steps, words read or words generated."""
+        return {"steps": self.steps, "words": self.words, "generated": self.generated}[unit]
 
     @property
     def is_noisy(self) -> bool:
@@ -48,8 +55,9 @@ def training_curves(runs: list[Run]) -> dict[str, list[Curve]]:
                     continue
                 if is_number(value) or value is None:  # null stands for NaN and infinity
                     columns[key].append((row["step"], math.nan if value is None else value))
+        words = word_counts(run)
         for key, points in columns.items():
-            found[key].append(_curve(index, points, read_words(run)))
+            found[key].append(_curve(index, points, words))
     return dict(sorted(_drawable(found).items(), key=lambda item: _place(item[0], list(found))))
 
 
@@ -66,39 +74,25 @@ def eval_curves(runs: list[Run]) -> dict[str, dict[str, list[Curve]]]:
                 if key.startswith("eval/") and is_number(value):
                     name, _, measure = key.removeprefix("eval/").partition("/")
                     points[name, measure or name].setdefault(row["step"], value)
+        words = word_counts(run)
         for (name, measure), by_step in points.items():
-            found[name][measure].append(_curve(index, sorted(by_step.items()), read_words(run)))
+            found[name][measure].append(_curve(index, sorted(by_step.items()), words))
     return {name: drawn for name in sorted(found) if (drawn := _drawable(found[name]))}
 
 
-def read_words(run: Run) -> np.ndarray:
-    """Steps (first row) and words read by then (second row), from none on; empty if not logged."""
-    known = [(row["step"], row[WORDS_KEY]) for row in run.metrics if is_number(row.get(WORDS_KEY))]
-    start = [(0, 0)] if known else []
-    return np.array(sorted(start + known), dtype=float).reshape(-1, 2).T
+def word_counts(run: Run) -> dict[str, np.ndarray]:
+    """Per unit, steps (first row) and words by then (second row), from none on; empty if unknown.
 
-
-def smoothed(values: np.ndarray) -> np.ndarray:
-    """A centred moving mean over a fiftieth of the values, taken twice."""
-    return _moving_mean(_moving_mean(values))
-
-
-def thinned(x: np.ndarray, y: np.ndarray, num_bins: int) -> np.ndarray:
-    """Which points to draw: the least and greatest y in each of equal bins of x, and both ends."""
-    if len(x) <= 2 * num_bins or x[0] == x[-1]:
-        return np.arange(len(x))
-    bins = ((x - x[0]) / (x[-1] - x[0]) * num_bins).astype(int)
-    order = np.lexsort((y, bins))
-    starts = np.flatnonzero(np.diff(bins[order], prepend=-1))
-    ends = np.append(starts[1:], len(x)) - 1
-    return np.unique(np.concatenate([[0, len(x) - 1], order[starts], order[ends]]))
-
-
-def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """So many of the items, evenly spaced, with the first and the last."""
-    if len(items) <= count:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+    A round's words are counted at its first step and learned from in all: they are spread over it.
+    """
+    counts = {}
+    for unit, key in WORDS_KEYS.items():
+        rows = [row for row in run.metrics if is_number(row.get(key))]
+        known = sorted((row["step"], row[key], row.get("round", -1)) for row in rows)
+        last = [p[:2] for p, q in itertools.pairwise([*known, (0,)]) if p[1:] != q[1:]]
+        start = [(0, 0)] if known else []
+        counts[unit] = np.array(start + last, dtype=float).reshape(-1, 2).T
+    return counts
 
 
 def vocabulary_curves(runs: list[Run]) -> list[Curve]:
@@ -108,7 +102,7 @@ def vocabulary_curves(runs: list[Run]) -> list[Curve]:
         for evaluation in run.evaluations:
             if evaluation.ages and evaluation.ages.steps:
                 points = zip(evaluation.ages.steps, evaluation.ages.vocabulary, strict=True)
-                curves.append(_curve(index, list(points), read_words(run)))
+                curves.append(_curve(index, list(points), word_counts(run)))
     return curves
 
 
@@ -122,23 +116,14 @@ def is_log_spaced(steps: list[int]) -> bool:
     return from_geometric < abs(math.log(median / ((known[0] + known[-1]) / 2)))
 
 
-def _moving_mean(values: np.ndarray) -> np.ndarray:
-    count = len(values)
-    index = np.arange(count)
-    # Narrow at the start, where curves are steep; cut short at the end, where they are flat.
-    half = np.minimum(count // 100, index)
-    end = np.minimum(index + half + 1, count)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    return (sums[end] - sums[index - half]) / (end - index + half)
-
-
-def _curve(run: int, points: list[tuple[int, float]], words: np.ndarray) -> Curve:
+def _curve(run: int, points: list[tuple[int, float]], words: dict[str, np.ndarray]) -> Curve:
     array = np.array(points, dtype=float).reshape(-1, 2)
     finite = array[np.isfinite(array).all(axis=1)]
     finite = finite[np.argsort(finite[:, 0], kind="stable")]
     steps, values = finite.T
-    at = np.interp(steps, *words) if words.size else np.array([])
-    return Curve(run, steps, at, values, smoothed(values), len(array) - len(finite))
+    at = {unit: np.interp(steps, *w) if w.size else np.array([]) for unit, w in words.items()}
+    dropped = len(array) - len(finite)
+    return Curve(run, steps, at["words"], values, smoothed(values), dropped, at["generated"])
 
 
 def _drawable(found: dict[str, list[Curve]]) -> dict[str, list[Curve]]:

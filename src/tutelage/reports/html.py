@@ -22,17 +22,9 @@ if TYPE_CHECKING:
 MAX_SAMPLE_STEPS = 40
 MAX_SAMPLES_A_STEP = 20
 MAX_SAMPLE_CHARACTERS = 2000
+MAX_PROMPT_CHARACTERS = 600
 MAX_EVAL_CHARTS = 12
 BARS_A_CHART = 16
-
-
-class Chart(NamedTuple):
-    """A chart with its variants for each x-axis: pairs of a CSS class and an SVG."""
-
-    name: str
-    finals: list[tuple[int, str]]
-    plots: list[tuple[str, Markup]]
-    num_dropped: int
 
 
 class SampleStep(NamedTuple):
@@ -75,13 +67,15 @@ def refuse_out(out: Path) -> None:
 def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
     """The whole page as text: the same for the same runs."""
     from tutelage.reports import tables
+    from tutelage.reports.charts import axes_of, groups_of
     from tutelage.reports.curves import eval_curves, training_curves
+    from tutelage.reports.rollouts import terms_of
     from tutelage.reports.svg import Stylist
     from tutelage.reports.words import chosen
 
     stylist = Stylist()
     curves, evals = training_curves(runs), eval_curves(runs)
-    axes = _axes(runs)
+    axes = axes_of(runs)
     summaries = [tables.summary(run, index, curves, evals) for index, run in enumerate(runs)]
     content = {
         "runs": runs,
@@ -93,10 +87,13 @@ def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
         "ledger": tables.ledger(runs),
         "differences": tables.differences(runs) if len(runs) > 1 else None,
         "axes": axes,
-        "groups": _groups(curves, axes, stylist, runs),
+        "groups": groups_of(curves, axes, stylist, runs),
         "evals": _evals(evals, runs, axes, stylist, chosen(runs, words)),
-        "samples": [(run, _sample_steps(run.samples)) for run in runs if run.samples],
+        "samples": [run for run in runs if run.samples.others or run.samples.rounds],
+        "sample_steps": _sample_steps,
+        "terms_of": terms_of,
         "max_characters": MAX_SAMPLE_CHARACTERS,
+        "max_prompt": MAX_PROMPT_CHARACTERS,
         "configuration": tables.configuration(runs),
         "environment": tables.environment(runs),
         "number": tables.number,
@@ -120,55 +117,6 @@ def _filled(content: dict[str, Any], stylist: "Stylist") -> str:
     return page.get_template("page.html.j2").render(css=Markup(css), policy=policy, **content)
 
 
-def _axes(runs: list[Run]) -> list["Axis"]:
-    """Steps; words, if any run counted them; both logarithmic too, if milestones are."""
-    from tutelage.reports.curves import is_log_spaced, read_words
-    from tutelage.reports.plots import Axis
-
-    units = ["steps", *(["words"] if any(read_words(run).size for run in runs) else [])]
-    milestones = [
-        [evaluation.step for evaluation in run.evaluations]
-        + [row["step"] for row in run.metrics if any(key.startswith("eval/") for key in row)]
-        for run in runs
-    ]
-    scales = [False, *([True] if any(map(is_log_spaced, milestones)) else [])]
-    return [Axis(unit, is_log) for is_log in scales for unit in units]
-
-
-def _groups(
-    curves: dict[str, list["Curve"]], axes: list["Axis"], stylist: "Stylist", runs: list[Run]
-) -> dict[str, list[Chart]]:
-    from tutelage.reports.curves import group_of
-
-    groups: dict[str, list[Chart]] = {}
-    for key, drawn in curves.items():
-        groups.setdefault(group_of(key), []).append(_chart(key, drawn, axes, stylist, runs))
-    return groups
-
-
-def _chart(
-    name: str,
-    curves: list["Curve"],
-    axes: list["Axis"],
-    stylist: "Stylist",
-    runs: list[Run],
-    *,
-    is_count: bool = False,
-) -> Chart:
-    from tutelage.reports.plots import line_chart
-    from tutelage.reports.tables import number
-
-    names = [run.name for run in runs]
-    plots = []
-    for axis in axes:
-        svg = line_chart(curves, axis, stylist, name=name, run_names=names, is_count=is_count)
-        variant = f"{axis.unit} {'log' if axis.is_log else 'linear'}"
-        empty = Markup('<p class="empty">Nothing to draw on this axis.</p>')
-        plots.append((variant, Markup(svg) if svg else empty))
-    finals = [(curve.run, number(curve.final)) for curve in curves]
-    return Chart(name, finals, plots, sum(curve.num_dropped for curve in curves))
-
-
 def _evals(
     evals: dict[str, dict[str, list["Curve"]]],
     runs: list[Run],
@@ -178,6 +126,7 @@ def _evals(
 ) -> list[dict[str, Any]]:
     """For each eval: curves over milestones, bars of the last one, and tables of the rest."""
     from tutelage.reports import tables
+    from tutelage.reports.charts import chart
     from tutelage.reports.plots import bar_chart
     from tutelage.reports.word_panels import learning_panels
 
@@ -191,7 +140,7 @@ def _evals(
         sections.append(
             {
                 "name": name,
-                "charts": [_chart(key, some, axes, stylist, runs) for key, some in drawn],
+                "charts": [chart(key, some, axes, stylist, runs) for key, some in drawn],
                 "num_undrawn": len(curves) - len(drawn) if drawn else 0,
                 "words": learning_panels(words, runs, stylist) if name == "surprisal" else [],
                 "ages": ages,
@@ -206,6 +155,7 @@ def _evals(
 def _ages(runs: list[Run], axes: list["Axis"], stylist: "Stylist") -> dict[str, Any] | None:
     """What the suite acquisition found: distributions, vocabulary, correlations."""
     from tutelage.reports import words
+    from tutelage.reports.charts import chart
     from tutelage.reports.curves import vocabulary_curves
     from tutelage.reports.word_panels import age_panels
 
@@ -215,7 +165,7 @@ def _ages(runs: list[Run], axes: list["Axis"], stylist: "Stylist") -> dict[str, 
     return {
         "histograms": age_panels(runs, stylist),
         "reasons": words.reasons(runs),
-        "vocabulary": _chart(name, curves, axes, stylist, runs, is_count=True),
+        "vocabulary": chart(name, curves, axes, stylist, runs, is_count=True),
         "correlations": words.correlations(runs),
     }
 
@@ -237,7 +187,7 @@ def _bars(runs: list[Run], eval_name: str) -> dict[str, list["Bar"]]:
 
 def _sample_steps(samples: list[dict[str, Any]]) -> list[SampleStep]:
     """Samples by step; of many steps, evenly spaced ones with the first and the last."""
-    from tutelage.reports.curves import spread
+    from tutelage.reports.thinning import spread
 
     by_step: dict[int, list[dict[str, Any]]] = {}
     for sample in samples:

@@ -6,10 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from tutelage.reports.curves import Curve, thinned
+from tutelage.reports.curves import Curve
 from tutelage.reports.svg import INK, Stylist, colour_of, dash_of, empty_chart, log_ticks, tick
+from tutelage.reports.thinning import thinned
 
 POINTS = 1200
+UNITS = {"steps": "step", "words": "words read", "generated": "words generated"}
 
 
 class Bar(NamedTuple):
@@ -21,10 +23,16 @@ class Bar(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """What the x-axis shows: steps or words read, linear or logarithmic."""
+    """What the x-axis shows: steps, words read or words generated; linear or logarithmic."""
 
     unit: str
     is_log: bool
+
+    @property
+    def label(self) -> str:
+        """What stands below the axis."""
+        name = UNITS[self.unit]
+        return f"{name} (log scale)" if self.is_log else name
 
 
 def line_chart(
@@ -35,10 +43,12 @@ def line_chart(
     name: str,
     run_names: list[str],
     is_count: bool = False,
+    lowest: float | None = None,
 ) -> str | None:
     """Lines of one metric over steps or words; noisy ones thin, with their moving mean on top.
 
-    What counts (`is_count`) stays as it was from each point to the next, and begins at 0.
+    What counts (`is_count`) stays as it was from each point to the next, and begins at 0. What
+    falls below `lowest` is cut off there.
     """
     figure, axes = stylist.line_axes
     for line in list(axes.lines):
@@ -48,7 +58,7 @@ def line_chart(
     num_bins = max(100, POINTS // (2 * len(curves)))
     drawn = []
     for curve in curves:
-        x = curve.steps if axis.unit == "steps" else curve.words
+        x = curve.along(axis.unit)
         shown = x > 0 if axis.is_log else np.full(len(x), True)
         if shown.any():
             _draw(axes, curve, x, shown, num_bins, is_log=axis.is_log)
@@ -56,16 +66,19 @@ def line_chart(
             drawn.append((curve, x[shown]))
     if not drawn:
         return None
-    _scale(axes, [curve for curve, _ in drawn], [x for _, x in drawn], is_log=axis.is_log)
+    scale_steps(axes, [x for _, x in drawn], is_log=axis.is_log)
+    _scale_values(axes, [curve for curve, _ in drawn])
     if is_count:
         axes.set_yscale("linear")
         axes.set_ylim(bottom=0)
-    unit = "step" if axis.unit == "steps" else "words read"
-    axes.set_xlabel(f"{unit} (log scale)" if axis.is_log else unit, color=INK, labelpad=2)
+    _cut_off(axes, [curve for curve, _ in drawn], lowest)
+    axes.set_xlabel(axis.label, color=INK, labelpad=2)
     said = "; ".join(
         f"{run_names[c.run]} from {c.values[0]:.4g} to {c.final:.4g}" for c, _ in drawn[:8]
     )
-    return stylist.svg(figure, description=f"Line chart of {name} by {unit}: {said}.", texts={})
+    return stylist.svg(
+        figure, description=f"Line chart of {name} by {axis.label}: {said}.", texts={}
+    )
 
 
 def bar_chart(bars: dict[str, list[Bar]], stylist: Stylist, *, name: str) -> str:
@@ -118,7 +131,8 @@ def _draw_bar(axes: Axes, bar: Bar, y: float, thick: float) -> None:
         axes.plot((end, end), (y - thick * 0.25, y + thick * 0.25), color=INK, linewidth=1.4)
 
 
-def _scale(axes: Axes, curves: list[Curve], xs: list[np.ndarray], *, is_log: bool) -> None:
+def scale_steps(axes: Axes, xs: list[np.ndarray], *, is_log: bool) -> None:
+    """Limits and ticks of an x-axis on which all these points have their place."""
     first, last = min(x[0] for x in xs), max(x[-1] for x in xs)
     axes.set_xscale("log" if is_log else "linear")
     if is_log:
@@ -129,6 +143,11 @@ def _scale(axes: Axes, curves: list[Curve], xs: list[np.ndarray], *, is_log: boo
         margin = (last / first) ** 0.02 if is_log else (last - first) * 0.02
         limits = (first / margin, last * margin) if is_log else (first - margin, last + margin)
         axes.set_xlim(*limits)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(tick))
+
+
+def _scale_values(axes: Axes, curves: list[Curve]) -> None:
     values = np.concatenate([curve.values for curve in curves])
     spans_decades = values.min() > 0 and values.max() > 10 * np.median(values)
     axes.set_yscale("log" if spans_decades else "linear")
@@ -136,6 +155,12 @@ def _scale(axes: Axes, curves: list[Curve], xs: list[np.ndarray], *, is_log: boo
         axes.yaxis.set_major_locator(log_ticks(values.min(), values.max()))
     else:
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    for one in (axes.xaxis, axes.yaxis):
-        one.set_minor_locator(NullLocator())
-        one.set_major_formatter(FuncFormatter(tick))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(tick))
+
+
+def _cut_off(axes: Axes, curves: list[Curve], lowest: float | None) -> None:
+    """Let the y-axis end at the lowest value that means anything, if there are others above."""
+    values = np.concatenate([curve.values for curve in curves])
+    if lowest is not None and values.min() < lowest < values.max():
+        axes.set_ylim(lowest, values.max() + 0.05 * (values.max() - lowest))

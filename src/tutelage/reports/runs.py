@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from tutelage.config import UserError
+from tutelage.reports.json_lines import is_count, is_number, json_lines, unreadable
+from tutelage.reports.rollouts import Samples, read_samples
 from tutelage.reports.word_results import WordAges, word_ages, word_surprisals
 
 
@@ -35,7 +37,7 @@ class Run(NamedTuple):
     environment: dict[str, Any]
     ledger: dict[str, float]
     metrics: list[dict[str, Any]]
-    samples: list[dict[str, Any]]
+    samples: Samples
     evaluations: list[Evaluation]
     is_running: bool
 
@@ -63,30 +65,11 @@ def read_run(path: Path, name: str | None = None) -> Run:
         config=_read_config(path / "config.yaml"),
         environment=_read_json(path / "environment.json"),
         ledger=_read_json(path / "ledger.json"),
-        metrics=[r for r in read_json_lines(path / "metrics.jsonl") if _is_count(r.get("step"))],
-        samples=[r for r in read_json_lines(path / "samples.jsonl") if _is_count(r.get("step"))],
+        metrics=[r for r in json_lines(path / "metrics.jsonl") if is_count(r.get("step"))],
+        samples=read_samples(path / "samples.jsonl"),
         evaluations=_read_evaluations(path / "evals"),
         is_running=_is_locked(path / ".lock"),
     )
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file; an unterminated last line is still being written."""
-    if not path.exists():
-        return []
-    rows = []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise _unreadable(path, f"line {number} is not JSON ({error})") from error
-        if not isinstance(row, dict):
-            raise _unreadable(path, f"line {number} is not a JSON object")
-        rows.append(row)
-    return rows
 
 
 def _refuse_what_is_no_run(path: Path) -> None:
@@ -111,9 +94,9 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _unreadable(path, f"it is not YAML ({error})") from error
+        raise unreadable(path, f"it is not YAML ({error})") from error
     if not isinstance(config, dict):
-        raise _unreadable(path, "it does not hold a mapping of fields")
+        raise unreadable(path, "it does not hold a mapping of fields")
     return config
 
 
@@ -123,9 +106,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise _unreadable(path, f"it is not JSON ({error})") from error
+        raise unreadable(path, f"it is not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise _unreadable(path, "it is not a JSON object")
+        raise unreadable(path, "it is not a JSON object")
     return content
 
 
@@ -135,13 +118,13 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
     for path in folder.glob("*/*.json"):
         content = _read_json(path)
         measures = content.get("measures")
-        if not _is_count(content.get("step")) or not isinstance(measures, dict):
-            raise _unreadable(path, 'it lacks "step" (a count) or "measures" (an object)')
+        if not is_count(content.get("step")) or not isinstance(measures, dict):
+            raise unreadable(path, 'it lacks "step" (a count) or "measures" (an object)')
         try:
             words, ages = word_surprisals(content), word_ages(content)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise _unreadable(
+            raise unreadable(
                 path, f"its words are not as tutelage eval writes them ({why})"
             ) from error
         found.append(
@@ -150,7 +133,7 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
                 milestone=str(content.get("milestone", path.stem)),
                 step=content["step"],
                 measures={k: float(v) for k, v in measures.items() if is_number(v)},
-                counts={k: n for k, n in (content.get("counts") or {}).items() if _is_count(n)},
+                counts={k: n for k, n in (content.get("counts") or {}).items() if is_count(n)},
                 words=words,
                 ages=ages,
             )
@@ -168,19 +151,6 @@ def _is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-def is_number(value: object) -> bool:
-    """Whether a JSON value is a number (true and false are not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _unreadable(path: Path, why: str) -> UserError:
-    return UserError(f"{path} cannot be read: {why}. Mend or restore that file.")
 
 
 def _distinct_names(paths: list[Path]) -> list[str]:

@@ -19,10 +19,13 @@ WIDTH, HEIGHT = 4.6, 2.4
 # Matplotlib is given these stand-ins, and the page's style sheet says what colour each one is.
 INK, GRID = "#000001", "#000002"
 _SERIES = [f"#0000{0x10 + index:02x}" for index in range(NUM_COLOURS)]
+SHADES = [f"#0000{0x30 + index:02x}" for index in range(4)]
+"""Stand-ins for areas that are no runs, from the lightest to the darkest."""
 _VARIABLES = {
     INK: "var(--muted)",
     GRID: "var(--grid)",
     **{colour: f"var(--series-{index})" for index, colour in enumerate(_SERIES)},
+    **{colour: f"var(--shade-{index})" for index, colour in enumerate(SHADES)},
 }
 _RC: Any = {
     "svg.fonttype": "none",

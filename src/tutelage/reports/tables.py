@@ -16,6 +16,7 @@ _SECRET_VALUE = re.compile(
     r"\b(hf_|sk-|ghp_|github_pat_)\w[\w-]{8,}|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
 HIDDEN = "(hidden)"
+HEADLINES = ("reward/total", "trial/kl")
 
 
 class Table(NamedTuple):
@@ -57,12 +58,14 @@ def ending(run: Run) -> str:
 def summary(
     run: Run, index: int, curves: dict[str, list[Curve]], evals: dict[str, dict[str, list[Curve]]]
 ) -> list[Fact]:
-    """Steps, exposure, final losses, speed, and the first measure of each eval."""
+    """Steps, exposure, reward and its price, final losses, and the first measure of each eval."""
     facts = [Fact("steps", number(run.last_step))]
     for key in ("read_words", "generated_words"):
         if run.ledger.get(key):
             facts.append(Fact(f"words {key.partition('_')[0]}", number(run.ledger[key])))
-    told = {key: of for key, of in curves.items() if key.endswith(("/loss", "reward/total"))}
+    # The loss of a trial says nothing: it need not fall while the student learns.
+    keys = [*HEADLINES, *(k for k in curves if k.endswith("/loss") and k != "trial/loss")]
+    told = {key: curves[key] for key in keys if key in curves}
     for name, by_measure in evals.items():
         measure = next(iter(by_measure))
         told[name if name == measure else f"{name} {measure}"] = by_measure[measure]

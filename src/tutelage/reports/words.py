@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tutelage.config import UserError, nearest
-from tutelage.reports.curves import spread
 from tutelage.reports.runs import Run
 from tutelage.reports.tables import Table, number
+from tutelage.reports.thinning import spread
 from tutelage.reports.word_results import DEFINITIONS, Age, WordAges
 
 MAX_WORDS = 12

@@ -1,0 +1,117 @@
+"""Responses of trials beside their scores: of a few rounds, the best, the median and the worst.
+
+A long run has millions of responses. Its samples.jsonl is passed over line by line; where each
+round lies is kept, and only the rounds that are shown are read, one at a time.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tutelage.reports.json_lines import is_count, is_number, parsed, whole_lines
+from tutelage.reports.thinning import spread
+
+MAX_ROUNDS = 9
+# How tutelage begins a row of a rollout. Within a JSON string, quotes have a backslash before them.
+_HEAD = re.compile(rb'\{"step": (\d+), "round": (\d+), "kind": "rollout"')
+
+Row = dict[str, Any]
+
+
+class Ranked(NamedTuple):
+    """A response and its place among those of its round: best, median, worst, or only."""
+
+    rank: str
+    row: Row
+
+
+class Round(NamedTuple):
+    """Some of the responses of one round."""
+
+    number: int
+    step: int
+    num_responses: int
+    mean: float | None
+    """Mean total score; None if no response has one."""
+    shown: list[Ranked]
+
+
+class Samples(NamedTuple):
+    """What samples.jsonl holds."""
+
+    others: list[Row]
+    """Rows that are no responses of a trial."""
+    rounds: list[Round]
+    """A few rounds from the first to the last."""
+    num_rounds: int
+
+
+class _Span(NamedTuple):
+    step: int
+    start: int
+    end: int
+
+
+def read_samples(path: Path) -> Samples:
+    """A run's samples: every ordinary one, and a few rounds of its trials."""
+    if not path.exists():
+        return Samples([], [], 0)
+    others: list[Row] = []
+    spans: dict[int, _Span] = {}
+    for number, start, line in whole_lines(path):
+        head = _HEAD.match(line)
+        row = None if head else parsed(path, number, line)
+        place = (int(head[1]), int(head[2])) if head else _place(row or {})
+        if place:
+            step, of = place
+            begun = spans.get(of, _Span(step, start, start))
+            spans[of] = begun._replace(end=start + len(line))
+        elif row is not None and is_count(row.get("step")) and row.get("kind") != "rollout":
+            others.append(row)
+    shown = [_round(path, of, spans[of]) for of in spread(sorted(spans), MAX_ROUNDS)]
+    return Samples(others, shown, len(spans))
+
+
+def ranked(rows: list[Row]) -> list[Ranked]:
+    """The best, the median (of two, the worse) and the worst row by total score.
+
+    Of equal ones the earlier is the better; one without a score is worse than any other.
+    """
+    order = sorted(rows, key=lambda row: -_total(row))
+    if len(order) < 2:
+        return [Ranked("only", row) for row in order]
+    middle = [Ranked("median", order[len(order) // 2])] if len(order) > 2 else []
+    return [Ranked("best", order[0]), *middle, Ranked("worst", order[-1])]
+
+
+def terms_of(some: Round) -> list[str]:
+    """The names of the terms of the scores that are shown."""
+    scores = [ranked.row.get("scores") for ranked in some.shown]
+    names = dict.fromkeys(name for of in scores if isinstance(of, dict) for name in of)
+    return [name for name in names if name != "total"]
+
+
+def _round(path: Path, number: int, span: _Span) -> Round:
+    with path.open("rb") as handle:
+        handle.seek(span.start)
+        lines = handle.read(span.end - span.start).split(b"\n")
+    found = [parsed(path, index, line) for index, line in enumerate(lines) if line.strip()]
+    rows = [row for row in found if _place(row) == (row.get("step"), number)]
+    totals = [total for row in rows if math.isfinite(total := _total(row))]
+    mean = math.fsum(totals) / len(totals) if totals else None
+    return Round(number, span.step, len(rows), mean, ranked(rows))
+
+
+def _place(row: Row) -> tuple[int, int] | None:
+    """Step and round of a trial's response, None for any other row."""
+    step, of = row.get("step"), row.get("round")
+    if row.get("kind") == "rollout" and is_count(step) and is_count(of):
+        return step, of
+    return None
+
+
+def _total(row: Row) -> float:
+    scores = row.get("scores")
+    total = scores.get("total") if isinstance(scores, dict) else None
+    return float(total) if is_number(total) and math.isfinite(total) else -math.inf

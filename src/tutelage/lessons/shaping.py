@@ -24,10 +24,10 @@ class Shaping(Config):
 
     def check(self, *, has_critic: bool) -> None:
         """Refuse settings that contradict each other."""
-        if self.truncation == "bootstrap" and not has_critic:
+        if self.truncation != "terminal" and not has_critic:
             raise UserError(
-                "--shaping.truncation bootstrap needs a critic, and --update.kind rloo has none. "
-                "Use terminal or mask."
+                f"--shaping.truncation {self.truncation} needs --update.kind ppo: leave-one-out "
+                "compares whole responses by their scores. Use terminal."
             )
         if self.truncation == "bootstrap" and self.missing_end_penalty:
             raise UserError(

@@ -7,10 +7,9 @@ interrupted is done again from its start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,57 +18,20 @@ from tutelage.batch import Batch
 from tutelage.config import UserError
 from tutelage.data.packing import BlockOrder
 from tutelage.data.prompts import Prompt, columns_of
-from tutelage.lessons.experience import Rows, last_values, portions, score_all
-from tutelage.lessons.records import round_exposure, round_metrics, round_samples
+from tutelage.lessons.appraisal import Appraiser, Reference
+from tutelage.lessons.experience import Rows, portions
+from tutelage.lessons.records import round_exposure, round_samples
 from tutelage.lessons.updates import refuse_indivisible
-from tutelage.objectives.kl import adapted_kl_coef, k1, kl_loss
-from tutelage.objectives.moments import moments, normalise
-from tutelage.objectives.scores import episodes, penalise_missing_end, token_rewards
 from tutelage.rewards.protocol import RewardError, Scores, checked
 from tutelage.rollout.engine import Rollout, Sampling, sample
 from tutelage.tensors import generator
 
 if TYPE_CHECKING:
+    from tutelage.lessons.machine import Machine
     from tutelage.lessons.shaping import Kl, Shaping
     from tutelage.lessons.updates import AnyUpdate
     from tutelage.models.student_module import Student
     from tutelage.rewards.protocol import Reward
-
-Reference = Callable[[], AbstractContextManager["Student"]]
-"""Lends a frozen student to compare with."""
-
-
-class Machine(Protocol):
-    """Processes and precision, as `train.compute.Compute` has them."""
-
-    device: torch.device
-    precision: str
-
-    @property
-    def rank(self) -> int:
-        """Number of this process."""
-        ...
-
-    @property
-    def num_processes(self) -> int:
-        """Processes that train one student together."""
-        ...
-
-    def autocast(self) -> AbstractContextManager[object]:
-        """Inside, matrix products are computed in the run's precision."""
-        ...
-
-    def gathered(self, student: torch.nn.Module) -> AbstractContextManager[None]:
-        """Inside, a sharded student's inner model can be called by itself."""
-        ...
-
-    def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes, in place."""
-        ...
-
-    def collect(self, rows: list[Any]) -> list[Any]:
-        """The rows of all processes, in their order."""
-        ...
 
 
 class Portion(NamedTuple):
@@ -119,17 +81,22 @@ class Trial:
         self.reward = reward
         self.sampling = sampling
         self.update = update
-        self.shaping = shaping
-        self.kl = kl
-        self.reference = reference
+        self.appraiser = Appraiser(
+            student,
+            update,
+            shaping,
+            kl,
+            reference,
+            temperature=sampling.temperature,
+            microbatch_tokens=microbatch_tokens,
+            machine=machine,
+        )
         self.batch_size = batch_size
         self.microbatch_tokens = microbatch_tokens
         self.seed = seed
         self.machine = machine
         self.order = BlockOrder(len(prompts), seed)
         self.rounds = 0
-        self.kl_coef = kl.coef
-        self.moments = torch.zeros(3, dtype=torch.float64)  # of all scores so far
 
     @property
     def steps_per_round(self) -> int:
@@ -164,14 +131,7 @@ class Trial:
                 yield self.batch(experience, indices, name, **news)
                 news = {}
         self.rounds += 1
-        if self.kl.target is not None:
-            self.kl_coef = adapted_kl_coef(
-                self.kl_coef,
-                metrics["trial/kl_per_response"],
-                target=self.kl.target,
-                horizon=self.kl.horizon,
-                num_steps=self.batch_size,
-            )
+        self.appraiser.adapt(metrics, self.batch_size)
 
     def next_prompts(self) -> list[Prompt]:
         """This process's prompts of the round, each as often as the update wants responses."""
@@ -215,7 +175,7 @@ class Trial:
 
     def experience(self, rollout: Rollout, scores: Scores) -> tuple[Experience, dict[str, float]]:
         """Everything that the round's updates need, and how the rollout went."""
-        told, metrics = self.evaluate(rollout, scores)
+        told, metrics = self.appraiser.appraise(rollout, scores)
         mine = torch.zeros(self.batch_size, 2, dtype=torch.float64)
         lengths = [len(p) for p in rollout.prompt_ids]
         mine[self.own_rows(), 0] = torch.tensor(lengths, dtype=torch.float64)
@@ -226,64 +186,6 @@ class Trial:
             rollout, told, everyone[:, 0].long().tolist(), everyone[:, 1].tolist()
         )
         return experience, metrics
-
-    def evaluate(
-        self, rollout: Rollout, scores: Scores
-    ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Old log-probabilities and values, rewards, advantages; and metrics of the round."""
-        machine = self.machine
-        options = {"microbatch_tokens": self.microbatch_tokens, "autocast": machine.autocast}
-        logprobs, values = rollout.logprobs, rollout.values
-        if machine.precision != "fp32":
-            # Decoding rounds in other places than learning does; the first ratio has to be 1.
-            again = score_all(
-                self.student, rollout, temperature=self.sampling.temperature, **options
-            )
-            logprobs, values = again.logprobs, None if values is None else again.values
-        tensors: dict[str, Tensor] = {"logprobs": logprobs, "mask": rollout.mask}
-        if values is not None:
-            tensors["values"] = values
-        kl = None
-        if self.reference is not None:
-            with self.reference() as reference:
-                theirs = score_all(
-                    reference, rollout, temperature=self.sampling.temperature, **options
-                )
-            tensors["ref_logprobs"] = theirs.logprobs
-            kl = k1(logprobs, theirs.logprobs)
-        ended = torch.tensor(
-            [finish in ("eos", "stop") for finish in rollout.finish], device=machine.device
-        )
-        shaped = self.shaped(scores.scores.to(machine.device), ended)
-        cut = episodes(shaped, rollout.mask, ended, truncation=self.shaping.truncation)
-        bootstrap = torch.zeros_like(shaped)
-        if self.shaping.truncation == "bootstrap":
-            finals = last_values(self.student, rollout, **options)
-            bootstrap = torch.where(cut.bootstraps, finals, bootstrap)
-        in_reward = self.kl_coef if self.kl.place == "reward" else 0.0
-        penalised = torch.zeros_like(logprobs) if kl is None else kl
-        rewards = token_rewards(cut.scores, penalised, cut.mask, kl_coef=in_reward)
-        told = self.update.tell(
-            rewards, cut.mask, values=values, bootstrap=bootstrap, total=machine.sum
-        )
-        metrics = round_metrics(rollout, scores, kl, logprobs, total=machine.sum)
-        metrics |= {f"trial/{name}": value for name, value in told.metrics.items()}
-        metrics |= {} if kl is None else {"trial/kl_coef": self.kl_coef}
-        return {**tensors, **told.tensors}, metrics
-
-    def shaped(self, scores: Tensor, ended: Tensor) -> Tensor:
-        """Scores with the penalty for a missing end, and normalised if asked for."""
-        if self.shaping.missing_end_penalty:
-            scores = penalise_missing_end(
-                scores,
-                ended,
-                penalty=self.shaping.missing_end_penalty,
-                how=self.shaping.missing_end,
-            )
-        if self.shaping.normalise:
-            self.moments = self.moments + self.machine.sum(moments(scores)).cpu()
-            scores = normalise(scores, total=self.moments.to(scores.device))
-        return scores
 
     def minibatches(self, epoch: int) -> list[list[int]]:
         """Rows of each optimiser step of an epoch, over all processes."""
@@ -333,18 +235,16 @@ class Trial:
         rows, old = microbatch
         now = rows.scores(student, temperature=self.sampling.temperature)
         loss, sums = self.update.loss(now, old)
-        if self.reference is not None and self.kl.place == "loss" and self.kl_coef:
-            penalty = (old["weights"] * kl_loss(now.logprobs, old["ref_logprobs"])).sum()
-            loss = loss + self.kl_coef * penalty
-            sums = {**sums, "kl_loss": penalty}
-        return loss, sums
+        penalty = self.appraiser.kl_penalty(now, old)
+        if penalty is None:
+            return loss, sums
+        return loss + self.appraiser.kl_coef * penalty, {**sums, "kl_loss": penalty}
 
     def state_dict(self) -> dict[str, Any]:
         """What the next round depends on."""
         return {
             "rounds": self.rounds,
-            "kl_coef": self.kl_coef,
-            "moments": self.moments.tolist(),
+            "appraiser": self.appraiser.state_dict(),
             "num_prompts": len(self.prompts),
         }
 
@@ -357,8 +257,7 @@ class Trial:
                 "new run with --student.path on a checkpoint."
             )
         self.rounds = state["rounds"]
-        self.kl_coef = state["kl_coef"]
-        self.moments = torch.tensor(state["moments"], dtype=torch.float64)
+        self.appraiser.load_state_dict(state["appraiser"])
 
 
 def portion(experience: Experience, indices: list[int], device: torch.device) -> Portion:

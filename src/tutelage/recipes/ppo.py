@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tutelage.data.prompts import Prompts
-    from tutelage.lessons.trial import Reference
+    from tutelage.lessons.appraisal import Reference
     from tutelage.models.student import Student
     from tutelage.train.compute import Compute
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tutelage import __version__, cli
-from tutelage.commands.doctor import needed, settings
+from tutelage.commands.doctor_machine import needed, settings
 
 
 def broken_package(folder: Path, name: str, body: str) -> None:

@@ -1,160 +1,95 @@
-"""`tutelage doctor`: what this machine has, what is missing, and the command that installs it."""
+"""`tutelage doctor`: whether this machine is sound, or a student with its reward."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shutil
-from collections.abc import Iterator
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from tutelage import __version__
+from tutelage.commands.doctor_machine import Finding, examine_machine, is_broken
 from tutelage.config import Config
-from tutelage.environment import host_facts
-from tutelage.train.compute import ComputeConfig, resolve_precision
 
-MODULES = {"pyyaml": "yaml"}
+if TYPE_CHECKING:
+    from rich.console import Console
 
+    from tutelage.commands.doctor_checks import Check
 
-class Finding(NamedTuple):
-    """One line of the doctor's report."""
-
-    part: str
-    name: str
-    value: str
-    state: Literal["good", "absent", "broken"] = "good"
-    remedy: str = ""
+MARKS = {
+    "good": ("✓", "green"),
+    "absent": ("-", "yellow"),
+    "notable": ("-", "yellow"),
+    "broken": ("✗", "bold red"),
+}
 
 
 class Doctor(Config):
-    """Say what this machine has and lacks; the exit status is 1 if something needed is broken."""
+    """Say what this machine has and lacks; or, with a config or a checkpoint, put a student and
+    its reward to the tests that must hold before a first update. The exit status is 1 if something
+    is broken.
+    """
 
+    config_or_checkpoint: tyro.conf.Positional[str | None] = None
+    """A recipe's config.yaml, folder of a run (its configuration and newest checkpoint), folder of
+    a checkpoint, or name on the hub; without one, the machine is examined."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object instead of a table."""
+    """Print one JSON object instead of lines for people."""
 
     def run(self) -> int:
         """Examine, print, and return the exit status."""
-        needed = list(packages())
-        is_sound = all(finding.state != "broken" for finding in needed)
-        findings = needed + list(extras())
-        findings += [*machine(), *settings()] if is_sound else []
-        (_print_json if self.as_json else _print_table)(findings)
+        if self.config_or_checkpoint is not None:
+            return self.examine(self.config_or_checkpoint)
+        findings = examine_machine()
+        is_sound = not is_broken(findings)
+        if self.as_json:
+            _print_json({"ok": is_sound, "findings": [finding._asdict() for finding in findings]})
+        else:
+            _print_table(findings)
         return 0 if is_sound else 1
 
+    def examine(self, target: str) -> int:
+        """Put a student, and the reward of its recipe, to the test."""
+        from rich.console import Console
 
-def packages() -> Iterator[Finding]:
-    """tutelage, Python and every package that tutelage needs."""
-    yield Finding("versions", "tutelage", __version__)
-    yield Finding("versions", "python", platform.python_version())
-    for requirement in requires("tutelage") or ():
-        if "extra ==" not in requirement:
-            yield needed(requirement)
+        from tutelage.commands.doctor_examination import examine
+        from tutelage.commands.doctor_subject import subject_of
 
-
-def needed(requirement: str) -> Finding:
-    """Whether a package is installed, new enough and can be imported."""
-    from packaging.requirements import Requirement
-
-    wanted = Requirement(requirement)
-    remedy = f"pip install '{wanted.name}{wanted.specifier}'"
-    try:
-        found = version(wanted.name)
-    except PackageNotFoundError:
-        return Finding("versions", wanted.name, "not installed", "broken", remedy)
-    if not wanted.specifier.contains(found, prereleases=True):
-        value = f"{found}, but {wanted.specifier} is needed"
-        return Finding("versions", wanted.name, value, "broken", remedy)
-    try:
-        import_module(MODULES.get(wanted.name, wanted.name.replace("-", "_")))
-    except Exception as error:
-        value = f"{found}, but its import fails: {error}"
-        return Finding("versions", wanted.name, value, "broken", f"{remedy} --force-reinstall")
-    return Finding("versions", wanted.name, found)
+        console = Console(highlight=False, quiet=self.as_json)
+        began = perf_counter()
+        checks: list[Check] = []
+        with console.status("Loading"):
+            subject = subject_of(target)
+        console.print(subject.description, soft_wrap=True)
+        with console.status("Sampling and scoring") as status:
+            for check in examine(subject):
+                checks.append(check)
+                _print_check(console, check)
+                status.update(f"{len(checks)} checks done")
+        num_broken = sum(check.state == "broken" for check in checks)
+        seconds = perf_counter() - began
+        if self.as_json:
+            rows = [check.row() for check in checks]
+            report = {"ok": not num_broken, "subject": subject.description, "checks": rows}
+            _print_json({**report, "seconds": round(seconds, 3)})
+        passed = f"{num_broken} of {len(checks)} checks failed" if num_broken else "All checks pass"
+        console.print(f"{passed} ({seconds:.1f} s).")
+        return 1 if num_broken else 0
 
 
-def extras() -> Iterator[Finding]:
-    """Packages that only some features need, such as trackers."""
-    from packaging.requirements import Requirement
-
-    for wanted in map(Requirement, requires("tutelage") or ()):
-        extra = str(wanted.marker).partition("extra == ")[2].strip("\"'")
-        if extra and extra != "dev":
-            try:
-                yield Finding("extras", wanted.name, version(wanted.name))
-            except PackageNotFoundError:
-                remedy = f"pip install 'tutelage[{extra}]'"
-                yield Finding("extras", wanted.name, "not installed", "absent", remedy)
+def _print_json(report: dict[str, object]) -> None:
+    """One object."""
+    print(json.dumps(report, ensure_ascii=False, indent=2))
 
 
-def machine() -> Iterator[Finding]:
-    """Processor, accelerators, memory, disk, and the precision that `auto` picks here."""
-    import psutil
-    import torch
+def _print_check(console: Console, check: Check) -> None:
+    """One line, and below it what has to be said in words."""
+    from rich.padding import Padding
+    from rich.text import Text
 
-    facts = host_facts()
-    sets = {
-        "AVX2": torch.cpu._is_avx2_supported(),
-        "AVX-512": torch.cpu._is_avx512_supported(),
-        "AVX-512 BF16": torch.cpu._is_avx512_bf16_supported(),
-        "AMX": torch.cpu._is_amx_tile_supported(),
-    }
-    named = ", ".join(name for name, has in sets.items() if has)
-    yield Finding("devices", "processor", f"{facts['processor']}, {facts['cores']} cores")
-    yield Finding("devices", "instruction sets", named or platform.machine())
-    yield Finding("devices", "torch threads", str(torch.get_num_threads()))
-    for index in range(torch.cuda.device_count()):
-        gpu = torch.cuda.get_device_properties(index)
-        value = f"{gpu.name}, {_gib(gpu.total_memory)}"
-        yield Finding("devices", f"cuda:{index}", value)
-    if not torch.cuda.is_available():
-        build = "this torch is built without CUDA" if torch.version.cuda is None else "none found"
-        yield Finding("devices", "cuda", build, "absent")
-    if torch.backends.mps.is_available():
-        yield Finding("devices", "mps", _gib(torch.mps.recommended_max_memory()))
-    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    precision = resolve_precision(ComputeConfig(), device)
-    yield Finding("devices", "precision auto", f"{precision} on {device.type}")
-    memory = psutil.virtual_memory()
-    yield Finding("room", "memory", f"{_gib(memory.available)} free of {_gib(memory.total)}")
-    disk = shutil.disk_usage(".")
-    yield Finding("room", "disk here", f"{_gib(disk.free)} free of {_gib(disk.total)}")
-
-
-def settings() -> Iterator[Finding]:
-    """What is set for the hub and for Accelerate; no secret is shown, nothing is contacted."""
-    from accelerate.commands.config.config_args import default_config_file
-    from huggingface_hub import constants, get_token
-
-    if get_token():
-        yield Finding("settings", "hub token", "set")
-    else:
-        yield Finding("settings", "hub token", "none", "absent", "hf auth login")
-    offline = "yes (HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else "no"
-    yield Finding("settings", "hub offline", offline)
-    if Path(default_config_file).is_file():
-        yield Finding("settings", "accelerate config", str(default_config_file))
-    else:
-        yield Finding("settings", "accelerate config", "none", "absent", "accelerate config")
-    accelerate = sorted(name for name in os.environ if name.startswith("ACCELERATE_"))
-    yield Finding("settings", "accelerate variables", ", ".join(accelerate) or "none")
-
-
-def _gib(num_bytes: int) -> str:
-    """A number of bytes for people."""
-    return f"{num_bytes / 2**30:.1f} GiB"
-
-
-def _print_json(findings: list[Finding]) -> None:
-    """One object: whether all is well, and the findings."""
-    is_sound = all(finding.state != "broken" for finding in findings)
-    rows = [finding._asdict() for finding in findings]
-    print(json.dumps({"ok": is_sound, "findings": rows}, ensure_ascii=False, indent=2))
+    console.print(Text.assemble(MARKS[check.state], f" {check.line()}"), soft_wrap=True)
+    for words in check.words():
+        console.print(Padding(Text(words), (0, 0, 0, 4), expand=False))
 
 
 def _print_table(findings: list[Finding]) -> None:
@@ -163,7 +98,6 @@ def _print_table(findings: list[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    marks = {"good": ("✓", "green"), "absent": ("-", "yellow"), "broken": ("✗", "bold red")}
     table = Table(box=None, pad_edge=False, show_header=False)
     part = findings[0].part
     for finding in findings:
@@ -171,5 +105,5 @@ def _print_table(findings: list[Finding]) -> None:
             table.add_row()
             part = finding.part
         said = f"{finding.value}. To mend: {finding.remedy}" if finding.remedy else finding.value
-        table.add_row(Text(*marks[finding.state]), Text(finding.name), Text(said))
+        table.add_row(Text(*MARKS[finding.state]), Text(finding.name), Text(said))
     Console().print(table)

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from tutelage.reports.curves import Curve, is_log_spaced, word_counts
 from tutelage.reports.plots import UNITS, Axis, line_chart
 from tutelage.reports.runs import Run
-from tutelage.reports.shares import Shares, share_chart
+from tutelage.reports.shares import share_chart
 from tutelage.reports.svg import Stylist
 from tutelage.reports.tables import number
 from tutelage.reports.trials import GROUPS, LOWEST, finish_shares, grouped
@@ -53,7 +53,7 @@ def groups_of(
     for name, keys in grouped(list(curves)).items():
         charts = [chart(key, curves[key], axes, stylist, runs) for key in keys if key in curves]
         if name == "responses":
-            charts[1:1] = _finish_charts(curves, axes, stylist, runs)
+            charts += _finish_charts(curves, axes, stylist, runs)
         groups.append(Group(name, GROUPS[name].note if name in GROUPS else "", charts))
     return [group for group in groups if group.charts]
 
@@ -85,13 +85,8 @@ def _finish_charts(
         if shares:
             name = f"{FINISH_CHART}: {run.name}" if len(runs) > 1 else FINISH_CHART
             plots = [_variant(axis, share_chart(shares, axis, stylist, name=name)) for axis in axes]
-            charts.append(Chart(name, [(index, _told(shares))], plots, 0))
+            charts.append(Chart(name, [], plots, 0))
     return charts
-
-
-def _told(shares: Shares) -> str:
-    last = {part: values[-1] for part, values in shares.parts.items() if values.any()}
-    return ", ".join(f"{part} {100 * value:.0f} %" for part, value in last.items())
 
 
 def _variant(axis: Axis, svg: str | None) -> tuple[str, Markup]:

@@ -4,6 +4,7 @@ A long run has millions of responses. Its samples.jsonl is passed over line by l
 round lies is kept, and only the rounds that are shown are read, one at a time.
 """
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -49,6 +50,7 @@ class Samples(NamedTuple):
 
 class _Span(NamedTuple):
     step: int
+    line: int
     start: int
     end: int
 
@@ -65,7 +67,7 @@ def read_samples(path: Path) -> Samples:
         place = (int(head[1]), int(head[2])) if head else _place(row or {})
         if place:
             step, of = place
-            begun = spans.get(of, _Span(step, start, start))
+            begun = spans.get(of, _Span(step, number, start, start))
             spans[of] = begun._replace(end=start + len(line))
         elif row is not None and is_count(row.get("step")) and row.get("kind") != "rollout":
             others.append(row)
@@ -86,17 +88,21 @@ def ranked(rows: list[Row]) -> list[Ranked]:
 
 
 def terms_of(some: Round) -> list[str]:
-    """The names of the terms of the scores that are shown."""
+    """The names of the terms of the scores that are shown; a single one that is the total, not."""
     scores = [ranked.row.get("scores") for ranked in some.shown]
-    names = dict.fromkeys(name for of in scores if isinstance(of, dict) for name in of)
-    return [name for name in names if name != "total"]
+    scores = [of for of in scores if isinstance(of, dict)]
+    names = [name for name in dict.fromkeys(itertools.chain(*scores)) if name != "total"]
+    if len(names) == 1 and all(of.get(names[0]) == of.get("total") for of in scores):
+        return []
+    return names
 
 
 def _round(path: Path, number: int, span: _Span) -> Round:
     with path.open("rb") as handle:
         handle.seek(span.start)
         lines = handle.read(span.end - span.start).split(b"\n")
-    found = [parsed(path, index, line) for index, line in enumerate(lines) if line.strip()]
+    numbered = [(at, line) for at, line in enumerate(lines, start=span.line) if line.strip()]
+    found = [parsed(path, at, line) for at, line in numbered]
     rows = [row for row in found if _place(row) == (row.get("step"), number)]
     totals = [total for row in rows if math.isfinite(total := _total(row))]
     mean = math.fsum(totals) / len(totals) if totals else None

@@ -22,7 +22,10 @@ class Shares(NamedTuple):
 
 
 def share_chart(shares: Shares, axis: Axis, stylist: Stylist, *, name: str) -> str | None:
-    """The shares as stacked areas, each darker than the one before; without those always 0."""
+    """The shares as stacked areas, each darker than the one before; without those always 0.
+
+    The names of the shades come with the last share of each.
+    """
     places = shares.places[axis.unit]
     drawable = np.flatnonzero(places > 0) if axis.is_log else np.arange(len(places))
     if not len(drawable):
@@ -43,7 +46,10 @@ def share_chart(shares: Shares, axis: Axis, stylist: Stylist, *, name: str) -> s
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
     axes.set_xlabel(axis.label, color=INK, labelpad=2)
     figure.legend(
-        handles=[Patch(color=shades[part], label=part, linewidth=0) for part in parts],
+        handles=[
+            Patch(color=shades[part], label=f"{part} {100 * values[-1]:.0f} %", linewidth=0)
+            for part, values in parts.items()
+        ],
         loc="upper left", bbox_to_anchor=(box.x0 - 0.02, 1.03), ncols=len(parts), frameon=False,
         labelcolor=INK, handlelength=0.9, handleheight=0.9, handletextpad=0.4, columnspacing=1.2,
     )  # fmt: skip

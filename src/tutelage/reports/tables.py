@@ -48,9 +48,15 @@ def ending(run: Run) -> str:
     """How far a run came: finished, running, or stopped before its last step."""
     sessions = run.environment.get("sessions") or [{}]
     steps = sessions[-1].get("steps", run.config.get("steps"))
+    limits = {name: limit for name, limit in (run.config.get("budget") or {}).items() if limit}
+    for name, limit in limits.items():
+        if _used(run.ledger, name) >= limit:
+            return f"finished its budget of {number(limit)} {name.replace('_', ' ')}"
     if isinstance(steps, int) and run.last_step >= steps > 0:
         return f"finished all {number(steps)} steps"
-    of = f" of {number(steps)}" if isinstance(steps, int) else ""
+    # A budget without a number of rounds allows a million of them, which tells nobody anything.
+    is_endless = limits and not run.config.get("rounds")
+    of = f" of {number(steps)}" if isinstance(steps, int) and not is_endless else ""
     where = f"at step {number(run.last_step)}{of}" if run.metrics else "before its first metrics"
     return f"{'still running' if run.is_running else 'ended'} {where}"
 
@@ -194,6 +200,13 @@ def flattened(value: Any, name: str = "") -> dict[str, str]:
         return {name: "none"}
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return {name: _SECRET_VALUE.sub(HIDDEN, text)}
+
+
+def _used(ledger: dict[str, float], limit: str) -> float:
+    """How much of a budget's limit is used; what goes in are prompts and the judge's output."""
+    kind, _, unit = limit.partition("_")
+    kinds = ("prompt", "judged") if kind == "input" else (kind,)
+    return sum(ledger.get(f"{kind}_{unit}", 0) for kind in kinds)
 
 
 def _visible_arguments(arguments: list[Any]) -> list[str]:

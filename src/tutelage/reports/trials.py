@@ -63,9 +63,9 @@ GROUPS = {
     ),
     "responses": Metrics(
         ("rollout/response_tokens", *FRACTIONS, "rollout/kept_mass"),
-        "Mean tokens of a response; how responses ended, at an end token (eos), a stop string, the "
-        "greatest length, or the end of the student’s context; and the probability that top-k, "
-        "top-p and banned tokens left to draw from.",
+        "Mean tokens of a response; the probability that top-k, top-p and banned tokens left to "
+        "draw from; and how responses ended: at an end token (eos), a stop string, the greatest "
+        "length, or the end of the student’s context.",
     ),
 }
 _GROUP = {key: name for name, metrics in GROUPS.items() for key in metrics.keys}
@@ -83,7 +83,8 @@ def grouped(keys: list[str]) -> dict[str, list[str]]:
     for name, metrics in GROUPS.items():
         if name in groups:
             known = [key for key in metrics.keys if key in groups[name] and key not in FRACTIONS]
-            groups[name] = known + [key for key in groups[name] if key not in metrics.keys]
+            others = [key for key in groups[name] if key not in metrics.keys]
+            groups[name] = known[:1] + others + known[1:]
     return groups
 
 

@@ -69,7 +69,7 @@ def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
     from tutelage.reports import tables
     from tutelage.reports.charts import axes_of, groups_of
     from tutelage.reports.curves import eval_curves, training_curves
-    from tutelage.reports.rollouts import terms_of
+    from tutelage.reports.rollouts import terms_of, text_of
     from tutelage.reports.svg import Stylist
     from tutelage.reports.words import chosen
 
@@ -91,6 +91,7 @@ def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
         "evals": _evals(evals, runs, axes, stylist, chosen(runs, words)),
         "samples": [run for run in runs if run.samples.others or run.samples.rounds],
         "sample_steps": _sample_steps,
+        "text_of": text_of,
         "terms_of": terms_of,
         "max_characters": MAX_SAMPLE_CHARACTERS,
         "max_prompt": MAX_PROMPT_CHARACTERS,

@@ -97,6 +97,12 @@ def terms_of(some: Round) -> list[str]:
     return names
 
 
+def text_of(row: Row, part: str) -> str:
+    """The prompt, response or other text of a row; empty if it has none."""
+    text = row.get(part)
+    return text if isinstance(text, str) else ""
+
+
 def _round(path: Path, number: int, span: _Span) -> Round:
     with path.open("rb") as handle:
         handle.seek(span.start)

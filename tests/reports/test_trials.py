@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from reports.trial_runs import write_trials
+from test_docs import undocumented
 from tutelage.reports.charts import axes_of, groups_of
 from tutelage.reports.curves import Curve, training_curves, word_counts
 from tutelage.reports.html import page_of
@@ -103,6 +104,12 @@ def test_every_metric_of_a_trial_has_one_chart(trials, page):
     assert heads == ["Exposure", *GROUPS, "optim", "budget", "time"]
     for metrics in GROUPS.values():
         assert metrics.note in page
+
+
+def test_every_metric_of_a_trial_is_defined(trials):
+    """X-2: in docs/metrics.md."""
+    assert not undocumented({key for metrics in GROUPS.values() for key in metrics.keys})
+    assert not undocumented({key for row in trials.metrics for key in row})
 
 
 def test_a_metric_told_once_a_round_has_a_point_for_each_round(trials):

@@ -186,3 +186,10 @@ def test_bars_are_drawn_for_every_run():
     rules = [rule for rule in lines(root, stylist) if "fill: var" in rule]
     assert ["--series-0" in rule for rule in rules] == [True, False, False]
     assert root.attrib["aria-label"] == "Bar chart of e: a 0.500, 0.700; b 0.200."
+
+
+def test_a_chart_of_zeros_may_follow_one_over_decades():
+    """X-2: the axes are used again; a logarithmic scale of the chart before stays with it."""
+    stylist = Stylist()
+    chart([curve([1e-3, 1e-3, 1e-3, 5.0])], stylist=stylist)
+    assert "0" in texts(chart([curve([0.0, 0.0, 0.0])], stylist=stylist))

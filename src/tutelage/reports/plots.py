@@ -54,6 +54,7 @@ def line_chart(
     for line in list(axes.lines):
         line.remove()
     axes.relim()
+    axes.set_yscale("linear")  # the chart before may have left a logarithmic one
     axes.autoscale(True)
     num_bins = max(100, POINTS // (2 * len(curves)))
     drawn = []

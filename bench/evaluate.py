@@ -4,11 +4,16 @@ Prints one JSON line. Two students: a Llama of the shape of stories260K (its voc
 sentences into many tokens), and our GPT-2 of 5M parameters. Two kinds of work: minimal pairs, and
 five options after a long story, as in entity tracking.
 
-The peer does what the pipeline does with a causal model and its default batch size: each text is
-tokenized by itself, batches of 64 rows stand in the order of the file, the first texts of a batch
-are one forward pass, the second ones another, each padded to its longest, and log-probabilities of
-the whole vocabulary are made at all positions. Neither arm's start-up is counted. Arms take turns
-within a pair of runs; ratios are medians over them.
+The peer does what the pipeline does with a causal model at its default settings (fp32, 64 rows a
+batch, no worker of the loader, all cores in each operation): each text is tokenized by itself,
+batches stand in the order of the file, the first texts of a batch are one forward pass, the second
+ones another, each padded to its longest, and log-probabilities of the whole vocabulary are made at
+all positions. With --pipeline, the peer is the pipeline itself: its loader and scoring out of a
+checkout of github.com/babylm/evaluation-pipeline-2025 with its requirements installed.
+
+Neither arm's start-up is counted. Arms take turns within a pair of runs; ratios are medians over
+them. With --busy, so many other programs compute all the while. Peak memory is that of a process
+that scores few or many rows.
 
 With --model, --data and --stories, the same on a saved model and real files (BLiMP's, and those of
 entity tracking).
@@ -18,18 +23,21 @@ import argparse
 import json
 import os
 import random
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import log_softmax
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import DataLoader
+from babylm_2025 import Answers, official, peer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from tutelage.data.corpora import TextCorpus
@@ -43,6 +51,7 @@ from tutelage.models.student_module import Student
 
 GOALS = {"stories260K": 10.0, "5m": 4.0}
 CPU = torch.device("cpu")
+MEMORY_ROWS = (1_000, 60_000)
 
 
 class Question(NamedTuple):
@@ -53,36 +62,50 @@ class Question(NamedTuple):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options = parse()
+    if options.memory_of:
+        print(peak_memory(options.memory_of))
+        return 0
+    work = {
+        "pairs": some_pairs(options.data, options.rows),
+        "options": some_stories(options.stories, options.rows // 8),
+    }
+    memory = {rows: memory_in_process(rows) for rows in MEMORY_ROWS}
+    with tempfile.TemporaryDirectory() as folder, busy(options.busy):
+        results = {
+            f"{name}/{kind}": compare(*student, questions, options)
+            for name, student in students(options.model, work, Path(folder)).items()
+            for kind, questions in work.items()
+        }
+    rows = {kind: len(questions) for kind, questions in work.items()}
+    print(json.dumps(summary(results, rows) | conditions(options) | {"peak_mb_of_rows": memory}))
+    return 0
+
+
+def parse() -> Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Minimal pairs beside the official pipeline")
     parser.add_argument("--pairs", type=int, default=5, help="times that both arms take a turn")
     parser.add_argument("--rows", type=int, default=400, help="minimal pairs in a turn")
     parser.add_argument("--model", type=Path, help="a saved model instead of one of its shape")
     parser.add_argument("--data", type=Path, help="files of minimal pairs instead of the nursery's")
     parser.add_argument("--stories", type=Path, help="files of entity tracking instead of made-up")
-    options = parser.parse_args()
-    work = {
-        "pairs": some_pairs(options.data, options.rows),
-        "options": some_stories(options.stories, options.rows // 8),
-    }
-    texts = [q.prefix + option for questions in work.values() for q in questions for option in q[1]]
-    with tempfile.TemporaryDirectory() as folder:
-        tokenizers = {
-            "stories260K": tokenizer(texts, 512, Path(folder)),
-            "5m": tokenizer(texts, 8_192, Path(folder)),
-        }
-        if options.model:
-            tokenizers["stories260K"] = AutoTokenizer.from_pretrained(options.model)
-        students = {
-            "stories260K": small_llama(options.model, tokenizers["stories260K"]),
-            "5m": StudentConfig(size="5m").build(tokenizers["5m"], seed=0),
-        }
-        results = {
-            f"{name}/{kind}": compare(student, tokenizers[name], questions, options.pairs)
-            for kind, questions in work.items()
-            for name, student in students.items()
-        }
-    print(json.dumps(summary(results, {kind: len(questions) for kind, questions in work.items()})))
-    return 0
+    parser.add_argument("--pipeline", type=Path, help="a checkout of the pipeline: the true peer")
+    parser.add_argument("--busy", type=int, default=0, help="other programs that compute")
+    parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+@contextmanager
+def busy(count: int) -> Iterator[None]:
+    """Inside, so many other processes compute without a pause."""
+    command = [sys.executable, "-c", "while True: pass"]
+    others = [subprocess.Popen(command) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
 
 
 # Work
@@ -119,6 +142,25 @@ def some_stories(data: Path | None, count: int) -> list[Question]:
     ]
 
 
+def students(
+    path: Path | None, work: dict[str, list[Question]], folder: Path
+) -> dict[str, tuple[Student, Any]]:
+    """Students with their tokenizers, both saved in the folder too, as the pipeline wants them."""
+    texts = [q.prefix + option for questions in work.values() for q in questions for option in q[1]]
+    sizes = {"stories260K": 512, "5m": 8_192}
+    tokenizers = {name: tokenizer(texts, size, folder) for name, size in sizes.items()}
+    if path:
+        tokenizers["stories260K"] = AutoTokenizer.from_pretrained(path)
+    found = {
+        "stories260K": small_llama(path, tokenizers["stories260K"]),
+        "5m": StudentConfig(size="5m").build(tokenizers["5m"], seed=0),
+    }
+    for name, student in found.items():
+        student.save(folder / name, tokenizers[name])
+        tokenizers[name] = AutoTokenizer.from_pretrained(folder / name)
+    return {name: (student, tokenizers[name]) for name, student in found.items()}
+
+
 def tokenizer(texts: list[str], vocab_size: int, folder: Path) -> Any:
     """A tokenizer trained on the texts and on made-up words, for those may be too few."""
     rng = random.Random(0)
@@ -147,64 +189,10 @@ def small_llama(path: Path | None, tokenizer: Any) -> Any:
     return Student(LlamaForCausalLM(config))
 
 
-# The two programs
-
-
-def ours(student: Any, tokenizer: Any, file: Path) -> list[tuple[float, ...]]:
+def ours(student: Any, tokenizer: Any, file: Path) -> Answers:
     """Summed log-probabilities of each row's texts by tutelage, from file to numbers."""
     scorer, suite = Scorer(student, tokenizer, device=CPU), EntityTracking(data=file)
     return [verdict.sums for verdict in judge(suite.choices(file.stem), scorer, ties="first")]
-
-
-class Rows(torch.utils.data.Dataset):
-    """Rows as the pipeline prepares them: one at a time."""
-
-    def __init__(self, file: Path, tokenizer: Any):
-        self.rows = [json.loads(line) for line in file.read_text().splitlines()]
-        self.tokenizer = tokenizer
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> list[dict[str, torch.Tensor]]:
-        row = self.rows[index]
-        prefix = row["input_prefix"]
-        return [self.prepared(prefix + option, len(prefix)) for option in row["options"]]
-
-    def prepared(self, text: str, start: int) -> dict[str, torch.Tensor]:
-        """Tokens, attention mask, and which tokens are scored."""
-        encoded = self.tokenizer(text=text, return_offsets_mapping=True)
-        phrase = [int(end > start) for _, end in encoded["offset_mapping"]]
-        return {
-            "tokens": torch.LongTensor(encoded["input_ids"]),
-            "mask": torch.LongTensor(encoded["attention_mask"]),
-            "phrase": torch.LongTensor(phrase),
-        }
-
-
-def collate(rows: list[list[dict[str, torch.Tensor]]]) -> list[dict[str, torch.Tensor]]:
-    """A padded batch of first texts, one of second ones, and so on."""
-    return [
-        {name: pad_sequence([row[side][name] for row in rows], batch_first=True) for name in first}
-        for side, first in enumerate(rows[0])
-    ]
-
-
-def peer(student: Any, tokenizer: Any, file: Path) -> list[tuple[float, ...]]:
-    """The same in the way of the official pipeline."""
-    model = student.model.eval()
-    found: list[tuple[float, ...]] = []
-    with torch.no_grad():
-        for batch in DataLoader(Rows(file, tokenizer), 64, collate_fn=collate):
-            sums = []
-            for side in batch:
-                inputs, targets = side["tokens"][:, :-1], side["tokens"][:, 1:]
-                output = model(input_ids=inputs, attention_mask=side["mask"][:, :-1])
-                logprobs = log_softmax(output["logits"] / 1.0, dim=-1)
-                chosen = logprobs.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-                sums.append((chosen * side["phrase"][:, 1:]).sum(1))
-            found += [tuple(row) for row in torch.stack(sums, dim=1).tolist()]
-    return found
 
 
 # Measures
@@ -215,35 +203,70 @@ class Comparison(NamedTuple):
 
     wall: dict[str, list[float]]
     cpu: dict[str, list[float]]
-    difference: float
-    same_choices: bool
+    difference: float | None
+    same_choices: float
 
 
-def compare(student: Any, tokenizer: Any, questions: list[Question], turns: int) -> Comparison:
+def compare(
+    student: Any, tokenizer: Any, questions: list[Question], options: Namespace
+) -> Comparison:
     """Both arms in turns; the first turn of each is not counted."""
-    arms: dict[str, Callable[..., list[tuple[float, ...]]]] = {"tutelage": ours, "official": peer}
-    wall: dict[str, list[float]] = {name: [] for name in arms}
-    cpu: dict[str, list[float]] = {name: [] for name in arms}
-    scores: dict[str, list[tuple[float, ...]]] = {}
+    wall: dict[str, list[float]] = {"tutelage": [], "official": []}
+    cpu: dict[str, list[float]] = {"tutelage": [], "official": []}
+    answers: dict[str, Answers] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "questions.jsonl"
-        rows = [{"numops": 0, "input_prefix": q.prefix, "options": q.options} for q in questions]
-        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        for turn in range(turns + 1):
+        write_questions(questions, file)
+        theirs = partial(peer, student, tokenizer, file)
+        if options.pipeline:
+            theirs = official(student, tokenizer, file, pipeline=options.pipeline)
+        arms = {"tutelage": partial(ours, student, tokenizer, file), "official": theirs}
+        for turn in range(options.pairs + 1):
             for name in list(arms) if turn % 2 else reversed(arms):
                 start = time.perf_counter(), time.process_time()
-                scores[name] = arms[name](student, tokenizer, file)
+                answers[name] = arms[name]()
                 wall[name].append(time.perf_counter() - start[0])
                 cpu[name].append(time.process_time() - start[1])
             print({name: round(seconds[-1], 2) for name, seconds in wall.items()}, file=sys.stderr)
-    one, other = (torch.tensor(scores[name]) for name in arms)
-    same = torch.equal(one.argmax(1), other.argmax(1))
+    one, other = (torch.tensor(answers[name]) for name in arms)
     return Comparison(
         {name: seconds[1:] for name, seconds in wall.items()},
         {name: seconds[1:] for name, seconds in cpu.items()},
-        float((one - other).abs().max()),
-        same,
+        None if options.pipeline else float((one - other).abs().max()),
+        float((one.argmax(1) == other.argmax(1)).float().mean()),
     )
+
+
+def write_questions(questions: Iterable[Question], file: Path) -> None:
+    """As entity tracking has them."""
+    with file.open("w") as lines:
+        for prefix, options in questions:
+            row = {"numops": 0, "input_prefix": prefix, "options": options}
+            lines.write(f"{json.dumps(row)}\n")
+
+
+def memory_in_process(rows: int) -> int:
+    """Peak memory in MB of a new process that scores so many rows."""
+    command = [sys.executable, __file__, "--memory-of", str(rows)]
+    return int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def peak_memory(rows: int) -> int:
+    """Peak memory of this process in MB, having scored so many made-up pairs of short texts."""
+    rng = random.Random(0)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 8))) for _ in range(500)]
+
+    def text() -> str:
+        return " ".join(rng.choices(words, k=4))
+
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = tokenizer([" ".join(words)], 512, Path(folder))
+        file = Path(folder) / "questions.jsonl"
+        write_questions((Question("", [text(), text()]) for _ in range(rows)), file)
+        scorer = Scorer(small_llama(None, tokens), tokens, device=CPU)
+        EntityTracking(data=file).run_task(file.stem, scorer)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
 
 
 def ratio(seconds: dict[str, list[float]]) -> float:
@@ -277,6 +300,14 @@ def summary(results: dict[str, Comparison], rows: dict[str, int]) -> dict[str, A
         "largest_difference_nats": {name: result.difference for name, result in results.items()},
         "same_choices": {name: result.same_choices for name, result in results.items()},
         "rows": rows,
+    }
+
+
+def conditions(options: Namespace) -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "peer_is": "the pipeline itself" if options.pipeline else "its way, restated",
+        "other_programs": options.busy,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 1),

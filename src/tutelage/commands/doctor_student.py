@@ -128,7 +128,7 @@ def masked_gradients(student: Student, rows: Sequence[Sequence[int]]) -> Check:
         with embedded(student) as inputs:
             scores = student(token_ids, mask=mask)
         losses = masked_sum(nll(scores.logprobs), mask[:, 1:] & mask[:, :-1])
-        (gradient,) = torch.autograd.grad(losses, inputs)
+        (gradient,) = gradients(losses, inputs)
         sizes = gradient.abs().amax(-1)
         found[side] = float(sizes[~mask].max() / sizes[mask].max())
     worst = max(found.values(), key=lambda share: (share != share, share))
@@ -161,19 +161,15 @@ def accumulation(student: Student, rollout: Rollout, portions: Sequence[Sequence
     weights = [weight for weight in student.parameters() if weight.requires_grad]
     num_tokens = sum(len(rollout.response_ids[index]) for index in indices)
 
-    def gradients(rows: Sequence[int]) -> list[Tensor]:
+    def share(rows: Sequence[int]) -> list[Tensor]:
         batch = Rows.of(rollout, rows, student.base.device)
         losses = masked_sum(nll(batch.scores(student, temperature=1.0).logprobs), batch.mask)
-        return list(
-            torch.autograd.grad(
-                losses / num_tokens, weights, allow_unused=True, materialize_grads=True
-            )
-        )
+        return gradients(losses / num_tokens, weights)
 
-    at_once = gradients(indices)
+    at_once = share(indices)
     added = [torch.zeros_like(weight) for weight in weights]
     for portion in portions:
-        added = [total + part for total, part in zip(added, gradients(portion), strict=True)]
+        added = [total + part for total, part in zip(added, share(portion), strict=True)]
     apart = [a - b for a, b in zip(at_once, added, strict=True)]
     check = Check(
         "accumulation",
@@ -211,6 +207,13 @@ def padded(rows: Sequence[Sequence[int]], side: Side, student: Student) -> tuple
     token_ids = torch.randint(vocab, mask.shape, generator=generator(0, "padding", side))
     token_ids[mask] = torch.tensor([token for row in rows for token in row])
     return token_ids.to(student.base.device), mask.to(student.base.device)
+
+
+def gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The loss's gradients; 0 where the loss does not depend on something."""
+    if not loss.requires_grad:
+        return [torch.zeros_like(one) for one in inputs]
+    return list(torch.autograd.grad(loss, inputs, allow_unused=True, materialize_grads=True))
 
 
 @contextmanager

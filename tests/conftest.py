@@ -7,13 +7,11 @@ import hypothesis
 import pytest
 import torch
 
-# Workers share the cores, and so do the processes that tests start: threads that wait for cores
-# cost more than they bring. A plugin may have imported torch by now, so the variable alone would
-# come too late.
-workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-threads = max(1, (os.cpu_count() or 1) // workers)
-os.environ["OMP_NUM_THREADS"] = str(threads)
-torch.set_num_threads(threads)
+# Tests are small, and workers and the processes that tests start share the cores: threads that wait
+# for cores cost more than they bring. A plugin may have imported torch by now, so the variable alone
+# would come too late.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 # Nothing may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -205,4 +205,5 @@ def test_responses_of_any_shape_are_shown(tmp_path):
     write_lines(path / "samples.jsonl", [bare, odd, bare | {"step": None}, bare | {"round": -1}])
     text = page_of([read_run(path)])
     assert "Of 2 responses" in text
+    assert text.count("(no text)") == 2
     assert text.count('<td data-head="total">–</td>') == 2

@@ -57,8 +57,9 @@ def areas(svg, stylist):
     for path in root.iter("path"):
         shade = re.search(r"fill: var\(--shade-(\d)\)", rules.get(path.attrib.get("class"), ""))
         if shade and "clip-path" in path.attrib:
-            corners = re.findall(r"[ML] \S+ (\S+)", path.attrib["d"])
-            heights = {round(1 - (float(y) - top) / height, 2) for y in corners}
+            corners = re.findall(r"[ML] (\S+) (\S+)", path.attrib["d"])
+            assert len({x for x, _ in corners}) > 1  # wider than nothing
+            heights = {round(1 - (float(y) - top) / height, 2) for _, y in corners}
             found[int(shade[1])] = sorted(heights)
     return found
 

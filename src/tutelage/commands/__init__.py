@@ -11,5 +11,7 @@ COMMANDS = {
     "report": Entry("tutelage.commands.report:Report", "Make one page of curves from run folders."),
     "demo": Entry("tutelage.commands.demo:Demo", "Raise a tiny student in a minute, no download."),
     "launch": Entry("tutelage.commands.launch:Launch", "Run a recipe on several processes."),
-    "doctor": Entry("tutelage.commands.doctor:Doctor", "Say what this machine has and lacks."),
+    "doctor": Entry(
+        "tutelage.commands.doctor:Doctor", "Examine this machine, or a student and its reward."
+    ),
 }

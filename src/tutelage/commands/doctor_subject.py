@@ -86,7 +86,8 @@ def _built(
     prompts = _own_prompts(config, found) if has_prompts else _other_prompts(found, learner.context)
     if has_prompts:
         refuse_long_prompts(prompts, learner.context, sampling.max_tokens)
-    longest = min(sampling.max_tokens, MAX_TOKENS)
+    room = learner.context - max(len(prompt.token_ids) for prompt in prompts[:NUM_RESPONSES])
+    longest = min(sampling.max_tokens, MAX_TOKENS, room)
     shortened = {"max_tokens": longest, "min_tokens": min(sampling.min_tokens, longest)}
     reward = getattr(config, "reward", None)
     who = student.path or "a new student"

@@ -203,7 +203,9 @@ def test_responses_of_any_shape_are_shown(tmp_path):
     bare = {"step": 1, "round": 0, "kind": "rollout"}
     odd = bare | {"response": 5, "prompt": None, "scores": {"total": "x"}, "num_tokens": "y"}
     write_lines(path / "samples.jsonl", [bare, odd, bare | {"step": None}, bare | {"round": -1}])
-    text = page_of([read_run(path)])
+    run = read_run(path)
+    assert run.samples.others == []
+    text = page_of([run])
     assert "Of 2 responses" in text
     assert text.count("(no text)") == 2
     assert text.count('<td data-head="total">–</td>') == 2

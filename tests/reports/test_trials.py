@@ -251,6 +251,14 @@ def test_several_runs_have_a_chart_of_ends_each(tmp_path):
     ]  # fmt: skip
 
 
+def test_groups_without_a_metric_are_left_out(trials):
+    """X-2: leave-one-out has no critic, and a trial may have no reference."""
+    curves = training_curves([trials])
+    kept = {k: v for k, v in curves.items() if k.startswith(("reward/", "trial/entropy"))}
+    groups = groups_of(kept, [STEPS], Stylist(), [trials])
+    assert [group.name for group in groups] == ["reward", "entropy"]
+
+
 def test_explained_variance_is_cut_off_far_below_zero():
     """X-2: it begins at −30 and would hide all that follows."""
     options = {"name": "n", "run_names": ["r"], "lowest": -1.0}

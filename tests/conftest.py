@@ -7,9 +7,9 @@ import hypothesis
 import pytest
 import torch
 
-# Tests are small, and workers and the processes that tests start share the cores: threads that wait
-# for cores cost more than they bring. A plugin may have imported torch by now, so the variable alone
-# would come too late.
+# Tests are small, and workers and the processes that tests start share the cores: threads that
+# wait for cores cost more than they bring. A plugin may have imported torch by now, so the variable
+# alone would come too late.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 # Nothing may reach for the network.

@@ -300,4 +300,6 @@ class Session:
             f"The last good checkpoint: {self.folder.newest_checkpoint() or 'none'}. "
             f"The last resume point: {point or 'none'}."
         )
+        if point is not None:
+            self.say(f"Go on from there with: tutelage {self.recipe} --resume {self.folder.path}")
         return 1

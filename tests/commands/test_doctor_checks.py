@@ -129,8 +129,9 @@ def test_a_head_that_changed_since_sampling_shows_in_the_ratio():
     rollout = written(student)
     with torch.no_grad():
         student.base.get_output_embeddings().weight.mul_(1.01)
-    assert first_ratio(rollout, scores_of(student, rollout)).state == "broken"
-    assert kl_to_itself(student, rollout, 1.0).state == "good"
+    scores = scores_of(student, rollout)
+    assert first_ratio(rollout, scores).state == "broken"
+    assert kl_to_itself(student, rollout, scores, 1.0).state == "good"
 
 
 def test_a_student_that_samples_from_other_logits_shows_in_the_ratio():

@@ -111,7 +111,7 @@ def test_a_run_is_examined_at_its_newest_checkpoint(checkpoint):
     subject = subject_of("run")
     assert "run/checkpoints/step_10, " in subject.description
     assert subject.sampling.top_k == 7
-    assert subject.sampling.max_tokens == 64
+    assert subject.sampling.max_tokens == 32
     assert subject.reward is not None
     assert subject.student.value_head is not None
 

@@ -51,15 +51,22 @@ def first_ratio(rollout: Rollout, scores: TokenScores) -> Check:
     )
 
 
-def kl_to_itself(student: Student, rollout: Rollout, temperature: float) -> Check:
-    """The KL to a frozen copy of the student, or to a new adapter's model without it."""
+def kl_to_itself(
+    student: Student, rollout: Rollout, scores: TokenScores, temperature: float
+) -> Check:
+    """The KL to a frozen copy of the student, or to a new adapter's model without it.
+
+    Args:
+        student: Who has a reference.
+        rollout: What it wrote.
+        scores: What it says of that.
+        temperature: Divides the logits of both.
+    """
     rows = whole(rollout, student)
     adapted = student.model is not student.base
     lent = without_adapters(student) if adapted else nullcontext(copy.deepcopy(student))
-    with torch.no_grad():
-        ours = rows.scores(student, temperature=temperature).logprobs
-        with lent as reference:
-            kl = k1(ours, rows.scores(reference, temperature=temperature).logprobs)
+    with torch.no_grad(), lent as reference:
+        kl = k1(scores.logprobs, rows.scores(reference, temperature=temperature).logprobs)
     worst = float(kl[rows.mask].abs().max())
     check = Check(
         "kl_to_itself", "The KL to an identical reference is 0", "largest |k1| of a token",
@@ -79,14 +86,21 @@ def kl_to_itself(student: Student, rollout: Rollout, temperature: float) -> Chec
     )
 
 
-def padded_rows(student: Student, rows: Sequence[Sequence[int]], side: Side) -> Check:
-    """Log-probabilities of rows by themselves, and of the same rows in one padded batch."""
+@torch.no_grad()
+def alone(student: Student, rows: Sequence[Sequence[int]]) -> Tensor:
+    """Log-probabilities of rows, each read by itself: all of the first row's, then the next's."""
+    device = student.base.device
+    return torch.cat([student(torch.tensor([row], device=device)).logprobs[0] for row in rows])
+
+
+def padded_rows(
+    student: Student, rows: Sequence[Sequence[int]], expected: Tensor, side: Side
+) -> Check:
+    """Log-probabilities of rows in one padded batch, compared with those that they have alone."""
     token_ids, mask = padded(rows, side, student)
     with torch.no_grad():
         together = student(token_ids, mask=mask)
-        alone = [student(torch.tensor([row], device=token_ids.device)) for row in rows]
     real = mask[:, 1:] & mask[:, :-1]
-    expected = torch.cat([scores.logprobs[0] for scores in alone])
     worst = float((together.logprobs[real] - expected).abs().max())
     check = Check(
         f"{side}_padding",

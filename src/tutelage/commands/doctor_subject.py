@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tutelage.rewards.protocol import Reward
 
 NUM_RESPONSES = 16
-MAX_TOKENS = 64
+MAX_TOKENS = 32
 """Most tokens of a response here: enough to see what is wrong, in under a minute."""
 MAX_PROMPT_TOKENS = 16_384
 """Most tokens of prompts that are read here: a corpus may hold billions."""

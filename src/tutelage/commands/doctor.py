@@ -25,10 +25,7 @@ MARKS = {
 
 
 class Doctor(Config):
-    """Say what this machine has and lacks; or, with a config or a checkpoint, put a student and
-    its reward to the tests that must hold before a first update. The exit status is 1 if something
-    is broken.
-    """
+    """Say what this machine has and lacks, or examine a student and its reward."""
 
     config_or_checkpoint: tyro.conf.Positional[str | None] = None
     """A recipe's config.yaml, folder of a run (its configuration and newest checkpoint), folder of

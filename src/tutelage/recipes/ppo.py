@@ -131,6 +131,16 @@ class Ppo(Config):
         self.kl.check()
         self.shaping.check(has_critic=self.has_critic)
         refuse_indivisible(self.batch_size, self.update, num_processes=1)
+        is_one_step = self.update.epochs == 1 and self.update.minibatch_size in (
+            None,
+            self.batch_size,
+        )
+        if self.kl.limit is not None and is_one_step:
+            raise UserError(
+                "--kl.limit looks at how far the policy has moved since it sampled, but with one "
+                "epoch and one minibatch it has not moved before the only step. Leave it out, or "
+                "give --update.epochs or --update.minibatch-size."
+            )
         if self.rounds is None and self.optim.schedule not in ("constant", "inverse_sqrt"):
             raise UserError(
                 f"--optim.schedule {self.optim.schedule} has to know when training ends. "

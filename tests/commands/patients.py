@@ -46,7 +46,7 @@ class Sharp(Student):
 
 
 def hooked(hook, **options) -> Student:
-    """A student whose first block's output is changed by a function."""
+    """A student whose last block's output is changed by a function."""
     student = sound(**options)
 
     def change(module, args, output):
@@ -54,7 +54,7 @@ def hooked(hook, **options) -> Student:
             return (hook(output[0]), *output[1:])
         return hook(output)
 
-    student.base.get_decoder().h[0].register_forward_hook(change)
+    student.base.get_decoder().h[-1].register_forward_hook(change)
     return student
 
 

@@ -76,6 +76,24 @@ def test_adapters_and_dropout_that_eval_switches_off_are_sound(options):
     """X-8: the reference of a student with new adapters is the model without them."""
     student = sound(**options).train()
     assert not broken(found(student))
+    assert not student.base.get_input_embeddings()._forward_hooks
+
+
+def test_an_adapter_that_has_learned_is_not_its_own_reference():
+    """X-8: the reference of adapters is the model without them."""
+    student = sound(lora={"rank": 2})
+    for name, weight in student.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.5)
+    assert broken(found(student)) == {"kl_to_itself"}
+
+
+def test_rows_that_fill_the_context_are_read_too():
+    """X-8: where there is no room for padding."""
+    student = sound()
+    prompt_ids = [[n] * 20 for n in range(1, 7)]
+    assert "length" in written(student, prompt_ids).finish
+    assert not broken(found(student, prompt_ids=prompt_ids))
 
 
 @pytest.mark.parametrize("sampling", [{"temperature": 0.7}, {"top_k": 5, "support": "truncated"}])
@@ -177,6 +195,7 @@ def test_truncated_sampling_is_named_and_mass_that_is_lost_silently_is_broken():
     named = found(student, top_k=3, support="truncated")["support"]
     assert named.state == "notable"
     assert "--rollout.top-k 3" in named.remark
+    assert "and so are the log-probabilities" in named.remark
     lossy = written(student, top_k=3)
     assert rollouts.support(lossy, Sampling()).state == "broken"
     assert rollouts.support(written(student), Sampling()).state == "good"
@@ -190,7 +209,7 @@ def test_scores_off_the_last_token_are_counted():
     assert rollouts.score_places(rollout, numbers, placed).measured == 0
     off = placed.clone()
     off[0] = off[0].roll(-1)
-    off[3] *= 2
+    off[3] *= 0.5
     check = rollouts.score_places(rollout, numbers, off)
     assert (check.state, check.measured) == ("broken", 2)
 

@@ -139,6 +139,16 @@ def test_few_prompts_come_again_and_many_are_not_read(checkpoint):
     assert MAX_PROMPT_TOKENS > 128 * NUM_RESPONSES
 
 
+def test_a_small_context_has_room_for_prompts_and_responses(checkpoint):
+    """X-8."""
+    small = StudentConfig(**SHAPE | {"context": 24})
+    tokenizer = subject_of(str(checkpoint)).tokenizer
+    small.build(tokenizer, seed=0).save(Path("small"), tokenizer)
+    subject = subject_of("small")
+    longest = max(len(prompt.token_ids) for prompt in subject.prompts)
+    assert subject.sampling.max_tokens <= 24 - longest
+
+
 def test_what_a_run_would_refuse_is_refused(checkpoint, capsys):
     """X-8: exit status 2, one message."""
     Path("long.jsonl").write_text(json.dumps({"prompt": "the dog " * 99}) + "\n")

@@ -144,11 +144,14 @@ def test_killed_runs_end_like_whole_ones(student: Path, tmp_path: Path) -> None:
     assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_two_processes_learn_what_one_learns(student: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shard", [False, True], ids=["ddp", "fsdp2"])
+def test_two_processes_learn_what_one_learns(student: Path, tmp_path: Path, shard: bool) -> None:
     """X-5: rollouts, rewards and updates are shared out; micro-batches differ; numbers don't."""
     settings = {"rounds": 3, "microbatch_tokens": 40, "shaping__normalise": True, "kl__target": 0.5}
+    settings["compute__use_cpu"] = False  # launch finds out by itself
     one, two = tmp_path / "one", tmp_path / "two"
     assert main(options(student, one, **settings)) == 0
+    settings["compute__shard"] = shard
     launch = ["launch", "--processes", "2", "--", *options(student, two, **settings)]
     running = process(launch)
     said = finish(running)

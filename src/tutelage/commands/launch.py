@@ -54,8 +54,6 @@ class Launch(Config):
             raise UserError(f"--processes {self.processes}, but there are {gpus} GPUs. Lower it.")
         environment = dict(os.environ)
         if not gpus:
-            # Without this, Accelerate would start each process alone on the CPU.
-            environment["ACCELERATE_USE_CPU"] = "true"
             cores = max(1, (os.cpu_count() or 1) // self.processes)
             environment.setdefault("OMP_NUM_THREADS", str(cores))
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

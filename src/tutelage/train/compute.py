@@ -39,7 +39,9 @@ class Compute:
         from accelerate import PartialState
 
         self.config = config
-        self.state = PartialState(cpu=config.use_cpu)
+        # Without being told, Accelerate starts each of several processes on a CPU alone.
+        on_cpu = config.use_cpu or not torch.accelerator.is_available()
+        self.state = PartialState(cpu=on_cpu)
         self.device: torch.device = torch.device(self.state.device or "cpu")
         self.precision = resolve_precision(config, self.device)
         self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
@@ -114,13 +116,25 @@ class Compute:
 
     @contextmanager
     def gathered(self, student: torch.nn.Module) -> Iterator[None]:
-        """Inside, a sharded student's inner model can be called by itself, by all processes."""
+        """Inside, a sharded student's inner model can be called by itself, as often as one likes.
+
+        All processes gather all weights once; after that none waits for another.
+        """
         if not self.config.shard:
             yield
             return
-        student.unshard()  # pyright: ignore[reportCallIssue]: fully_shard made it an FSDPModule
-        yield
-        student.reshard()  # pyright: ignore[reportCallIssue]
+        from torch.distributed.fsdp import FSDPModule
+
+        shards = [module for module in student.modules() if isinstance(module, FSDPModule)]
+        for shard in shards:
+            shard.set_reshard_after_forward(False, recurse=False)
+            shard.unshard()
+        try:
+            yield
+        finally:
+            for shard in shards:
+                shard.set_reshard_after_forward(shard is not student, recurse=False)
+                shard.reshard()
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """The sum of a small tensor over all processes, in place."""
@@ -191,4 +205,8 @@ def _shard(student: torch.nn.Module) -> torch.nn.Module:
         if type(module).__name__ in names:
             fully_shard(module, mesh=mesh)
     fully_shard(student, mesh=mesh)
+    with torch.no_grad():
+        # The first forward pass decides what the root is: it must not be that of an inner model.
+        student(torch.zeros(1, 2, dtype=torch.long, device=kind))
+    student.reshard()
     return student

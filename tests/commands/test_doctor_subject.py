@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutelage import cli
-from tutelage.commands.doctor_subject import MAX_PROMPT_TOKENS, NUM_RESPONSES, subject_of
+from tutelage.commands.doctor_subject import NUM_RESPONSES, subject_of
 from tutelage.config import UserError
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.tokenizer import TokenizerConfig
@@ -124,6 +124,11 @@ def test_a_run_of_pretrain_is_examined_too(checkpoint, capsys):
     report = examined(capsys, "config.yaml")
     assert report["ok"]
     assert "a new student" in report["subject"]
+    folder = RunFolder.create(Path("run"), config=Path("config.yaml").read_text(), seed=0)
+    subject = subject_of("config.yaml")
+    subject.student.save(folder.checkpoints / "step_1", subject.tokenizer)
+    write_json(folder.checkpoints / "step_1" / "milestone.json", {"step": 1})
+    assert "run/checkpoints/step_1, " in subject_of("run").description
 
 
 def test_few_prompts_come_again_and_many_are_not_read(checkpoint):
@@ -133,10 +138,10 @@ def test_few_prompts_come_again_and_many_are_not_read(checkpoint):
     config = ppo(checkpoint, "responses", prompts=prompts)
     texts = [prompt.text for prompt in subject_of(str(config)).prompts]
     assert texts == ["the dog", "a cat"] * (NUM_RESPONSES // 2)
-    prompts = {"kind": "fixed", "prompt": "the dog", "num": 10**5}
-    subject = subject_of(str(ppo(checkpoint, "responses", prompts=prompts)))
-    assert len(subject.prompts) == NUM_RESPONSES
-    assert MAX_PROMPT_TOKENS > 128 * NUM_RESPONSES
+    many = '{"prompt": "the dog"}\n' * 20_000 + "and what is this?\n"
+    Path("many.jsonl").write_text(many)
+    prompts = {"kind": "text", "path": "many.jsonl"}
+    assert len(subject_of(str(ppo(checkpoint, "responses", prompts=prompts))).prompts) == 16
 
 
 def test_a_small_context_has_room_for_prompts_and_responses(checkpoint):

@@ -17,8 +17,9 @@ from models.students import (
     tokens,
 )
 from tutelage.config import UserError
+from tutelage.models.architecture import max_context
 from tutelage.models.student import Lora, StudentConfig
-from tutelage.models.student_module import Student, max_context
+from tutelage.models.student_module import Student
 
 # What a student says of tokens
 
@@ -159,10 +160,10 @@ def test_only_kept_tokens_are_scored(name, monkeypatch):
     student, token_ids = student_of(name), tokens(3, 7)
     keep = torch.rand(3, 6, generator=torch.Generator().manual_seed(0)) < 0.4
     scored = []
-    score = Student._score
+    score = Student.score
     monkeypatch.setattr(
         Student,
-        "_score",
+        "score",
         lambda self, s, t, *rest: (scored.append(len(t)), score(self, s, t, *rest))[1],
     )
     scores, expected = student(token_ids, keep=keep), student(token_ids)

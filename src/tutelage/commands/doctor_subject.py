@@ -75,7 +75,7 @@ def _built(
     target: str, student: StudentConfig, tokenizer: TokenizerConfig, config: Config | None
 ) -> Subject:
     """The parts, put together; a recipe without trials lends none of its own."""
-    from tutelage.models.student_module import without_progress_bars
+    from tutelage.models.architecture import without_progress_bars
 
     seed = getattr(config, "seed", 0)
     found = tokenizer.build(getattr(config, "data", NurseryCorpus()), default_cache_dir())

@@ -147,7 +147,8 @@ def can_branch(student: torch.nn.Module) -> bool:
     from torch.distributed.tensor import DTensor
 
     from tutelage.config import UserError
-    from tutelage.models.student_module import Student, refuse_document_mask
+    from tutelage.models.architecture import refuse_document_mask
+    from tutelage.models.student_module import Student
 
     if not isinstance(student, Student) or not student.has_chunked_head:
         return False
@@ -164,20 +165,17 @@ def answered(student: Any, layout: Layout) -> Tensor:
     """Log-probabilities of the targets of all questions, by a student that can branch."""
     import torch
 
-    from tutelage.tensors import chunked_head
-
     order = torch.arange(layout.token_ids.shape[1], device=layout.token_ids.device)
     seen = (layout.lasts[:, None, :] >= order[:, None]) & (order <= order[:, None])
     base = student.base
     if base.config._attn_implementation == "eager":
         lowest = torch.finfo(base.dtype).min
         seen = torch.zeros(seen.shape, dtype=base.dtype).to(seen.device).masked_fill(~seen, lowest)
-    states = base.get_decoder()(
+    states = student.read(
         input_ids=layout.token_ids,
         attention_mask=seen[:, None],
         position_ids=layout.positions,
         use_cache=False,
-    ).last_hidden_state
-    head = base.get_output_embeddings()
-    asked = states.flatten(0, 1)[layout.before]
-    return chunked_head(asked, head.weight, head.bias, layout.targets).logprobs
+    )
+    asked = states.map(lambda part: part.flatten(0, 1)[layout.before])
+    return student.score(asked, layout.targets).logprobs

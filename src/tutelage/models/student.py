@@ -162,7 +162,7 @@ class StudentConfig(Config):
         import torch
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        from tutelage.models.student_module import without_progress_bars
+        from tutelage.models.architecture import without_progress_bars
 
         folder = Path(path).expanduser()
         name = str(folder) if folder.is_dir() else path

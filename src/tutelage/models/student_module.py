@@ -1,9 +1,6 @@
 """The student: a causal language model that says how likely it finds given tokens."""
 
-import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +9,15 @@ from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tutelage.config import UserError
+from tutelage.models.architecture import (
+    count_positions,
+    has_linear_head,
+    max_context,
+    merge_adapter,
+    refuse_document_mask,
+    takes_positions,
+    without_progress_bars,
+)
 from tutelage.run_folder import write_folder
 from tutelage.tensors import TokenScores, chunked_head, generator, row_entropies
 
@@ -96,14 +101,14 @@ class Student(nn.Module):
         targets = token_ids[:, 1:]
         if keep is None:
             states = states.map(lambda part: part[:, :-1].flatten(0, 1))
-            scores = self._score(states, targets.flatten(), temperature, entropy)
+            scores = self.score(states, targets.flatten(), temperature, entropy)
             # Clones, for sharding (FSDP2) wants results that are no views.
             return scores.map(lambda part: part.view(targets.shape).clone())
         states = states.map(lambda part: part[:, :-1][keep])
         if support is None:
-            scores = self._score(states, targets[keep], temperature, entropy)
+            scores = self.score(states, targets[keep], temperature, entropy)
         else:
-            scores = self._score_among(states, targets[keep], temperature, entropy, support)
+            scores = self.score_among(states, targets[keep], temperature, entropy, support)
         zeros = scores.logprobs.new_zeros(targets.shape)
         return scores.map(lambda part: zeros.index_put((keep,), part))
 
@@ -129,10 +134,10 @@ class Student(nn.Module):
         with torch.autocast(states.hidden.device.type, enabled=False):
             return self.value_head(states.hidden.float()).squeeze(-1)
 
-    def _score(
-        self, states: "States", targets: Tensor, temperature: float, entropy: bool
+    def score(
+        self, states: "States", targets: Tensor, temperature: float = 1.0, entropy: bool = False
     ) -> TokenScores:
-        """Scores of targets from hidden states, or from logits without the chunked head."""
+        """Scores of the target after each state; see `forward`."""
         values = self.values(states)
         if states.logits is None:
             head: Any = self.base.get_output_embeddings()
@@ -147,7 +152,7 @@ class Student(nn.Module):
         entropies = row_entropies(logits, logits.softmax(-1), logsumexps) if entropy else None
         return TokenScores(chosen - logsumexps, logsumexps, entropies, values)
 
-    def _score_among(
+    def score_among(
         self,
         states: "States",
         targets: Tensor,
@@ -155,7 +160,7 @@ class Student(nn.Module):
         entropy: bool,
         support: Tensor,
     ) -> TokenScores:
-        """Scores of targets when only a few candidates could follow each state."""
+        """Scores of targets when only some candidates could follow each state; see `forward`."""
         candidates = torch.cat([targets[:, None], support.clamp(min=0)], dim=1)
         if states.logits is None:
             head: Any = self.base.get_output_embeddings()
@@ -260,108 +265,3 @@ def new_value_head(model: "PreTrainedModel", *, folder: Path | None, seed: int) 
         head.weight.normal_(std=(head.in_features + 1) ** -0.5, generator=rng)
         head.bias.zero_()
     return head
-
-
-@contextmanager
-def without_progress_bars() -> Iterator[None]:
-    """Inside, Transformers draws no bars: they would run through those of a run."""
-    from transformers.utils import logging
-
-    were_enabled = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if were_enabled:
-            logging.enable_progress_bar()
-
-
-def max_context(model: "PreTrainedModel") -> int:
-    """Most tokens that a model reads at once; `sys.maxsize` where nothing limits it."""
-    config = model.config.get_text_config()
-    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
-    limits = (getattr(config, name, None) for name in names)
-    return next((limit for limit in limits if isinstance(limit, int)), sys.maxsize)
-
-
-def takes_positions(model: "PreTrainedModel") -> bool:
-    """Whether a model can be told the position of each token."""
-    return "position_ids" in inspect.signature(model.get_decoder().forward).parameters
-
-
-def count_positions(
-    token_ids: Int[Tensor, "batch time"],
-    segments: Int[Tensor, "batch time"] | None = None,
-    mask: Bool[Tensor, "batch time"] | None = None,
-) -> Int[Tensor, "batch time"]:
-    """Position of each token among the real tokens of its own document."""
-    real = torch.ones_like(token_ids) if mask is None else mask.long()
-    before = real.cumsum(1) - real
-    if segments is None:
-        return before
-    starts = torch.ones_like(token_ids, dtype=torch.bool)
-    starts[:, 1:] = segments[:, 1:] != segments[:, :-1]
-    return before - torch.where(starts, before, 0).cummax(1).values
-
-
-def refuse_document_mask(model: "PreTrainedModel", num_tokens: int) -> None:
-    """Raise if a model's layers can't be kept from reading other documents."""
-    config = model.config.get_text_config()
-    name = type(model).__name__
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    if not takes_positions(model) or not kinds <= {"full_attention", "sliding_attention"}:
-        raise UserError(
-            f"Documents packed into one block can't be masked from each other in {name}: its "
-            "layers mix tokens without an attention mask or positions. Switch the document mask "
-            "off, or use a model with attention only."
-        )
-    slides = not hasattr(config, "layer_types") or "sliding_attention" in kinds
-    window = getattr(config, "sliding_window", None)
-    if slides and window is not None and num_tokens > window:
-        raise UserError(
-            f"A document mask over {num_tokens} tokens is longer than the sliding window of {name} "
-            f"({window} tokens). Use blocks of at most {window} tokens, or switch the mask off."
-        )
-
-
-def merge_adapter(base: "PreTrainedModel", weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of the model alone, with what its LoRA layers add.
-
-    Merging and unmerging the layers themselves would leave rounding errors in a student that goes
-    on learning.
-    """
-    from peft.tuners.lora import Linear
-
-    prefix = "base_model.model."
-    merged = {
-        name.removeprefix(prefix).replace(".base_layer.", "."): tensor
-        for name, tensor in weights.items()
-        if ".lora_" not in name
-    }
-    for name, layer in base.named_modules():
-        if isinstance(layer, Linear):
-            down = weights[f"{prefix}{name}.lora_A.default.weight"]
-            up = weights[f"{prefix}{name}.lora_B.default.weight"]
-            change = layer.scaling["default"] * (up @ down)
-            change = change.T if layer.fan_in_fan_out else change
-            merged[f"{name}.weight"] = merged[f"{name}.weight"] + change
-    return merged
-
-
-def has_linear_head(model: "PreTrainedModel") -> bool:
-    """Whether logits are no more than the output head's product with the trunk's hidden states."""
-    head, trunk = model.get_output_embeddings(), model.get_decoder()
-    if type(head) is not nn.Linear or trunk is model:
-        return False
-    rng = generator(0, "has_linear_head")
-    token_ids = torch.randint(head.out_features, (2, 4), generator=rng).to(model.device)
-    was_training = model.training
-    model.eval()
-    with torch.no_grad():
-        inputs = {"attention_mask": torch.ones_like(token_ids), "use_cache": False}
-        logits = model(token_ids, **inputs).logits
-        expected = head(trunk(token_ids, **inputs).last_hidden_state)
-    model.train(was_training)
-    tolerance = 4 * torch.finfo(logits.dtype).eps
-    size = logits.nan_to_num().abs().max()
-    return torch.allclose(logits, expected, rtol=tolerance, atol=tolerance * size, equal_nan=True)

@@ -85,7 +85,7 @@ def load_reward_model(path: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    from tutelage.models.student_module import without_progress_bars
+    from tutelage.models.architecture import without_progress_bars
 
     folder = Path(path).expanduser()
     name = str(folder) if folder.is_dir() else path

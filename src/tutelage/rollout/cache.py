@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from tutelage.config import UserError
-from tutelage.models.student_module import takes_positions
+from tutelage.models.architecture import takes_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,6 +8,7 @@ from typing import Any
 
 from tutelage.config import UserError
 from tutelage.data.readers import readable
+from tutelage.data.word_lists import spellings
 
 
 def read_ages(path: Path) -> dict[str, float]:
@@ -17,7 +18,8 @@ def read_ages(path: Path) -> dict[str, float]:
       share of children who say the word; the age, in months, is that of `age_at_half`.
     - Ratings such as those of Kuperman et al. (2012): `word` and `age_of_acquisition`, in years.
 
-    Of a word with several rows (`chicken` as animal and as food), the first one counts.
+    Words are spelled as in word sets: `chicken (animal)` is `chicken`, `inside/in` is two words. Of
+    a word with several rows (`chicken` as food, too), the first one counts.
     """
     if not path.is_file():
         raise UserError(f"{path} does not exist. Give a CSV file with ages of acquisition.")
@@ -37,13 +39,11 @@ def read_ages(path: Path) -> dict[str, float]:
                 "age_of_acquisition or columns of months (16, 17, ...) with shares of children."
             )
         for row in reader:
-            word = row[name]
-            if word in seen:
-                continue
-            seen.add(word)
-            age = _age(row, months, f"{path}, line {reader.line_num}")
+            new = [word for word in spellings(row[name]) if word not in seen]
+            seen.update(new)
+            age = _age(row, months, f"{path}, line {reader.line_num}") if new else None
             if age is not None:
-                ages[word] = age
+                ages |= dict.fromkeys(new, age)
     return ages
 
 

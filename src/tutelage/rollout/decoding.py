@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tutelage.models.student_module import States, Student
+from tutelage.rollout.attention import single_query_attention
 from tutelage.rollout.cache import RoomyCache, additive, prompt_mask, refuse_other_layers
 from tutelage.rollout.engine import Constraint, Rollout, Sampling
 from tutelage.rollout.policy import Policy
@@ -40,7 +41,7 @@ def decode(
     rows = new_rows(prompt_ids, row_numbers, sampling, student.context)
     refuse_other_layers(student.base, max((len(row.prompt) + row.limit for row in rows), default=0))
     policy = Policy(student, tokenizer, sampling, constraint)
-    with torch.no_grad():
+    with torch.no_grad(), single_query_attention(student.base):
         # Prompts of similar length share a batch, so that there is little padding.
         ordered = sorted(rows, key=lambda row: len(row.prompt))
         for start in range(0, len(rows), sampling.rows_at_once):

@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 # Candidates looked at first for top-p alone: sorting a whole vocabulary is rarely needed.
 _FIRST_CANDIDATES = 256
+# Tokens whose probabilities are summed before the block that a token is drawn from is looked up.
+_BLOCK = 128
 
 
 class Choices(NamedTuple):
@@ -54,8 +56,8 @@ def choices(
         top_p: Draw among the likeliest tokens that together have this probability.
     """
     if top_k == 0 and top_p == 1.0:
-        probs = torch.softmax(logits, dim=1)
-        return Choices(probs, None, (logits.logsumexp(1) - logsumexps).exp())
+        probs, kept = distribution(logits)
+        return Choices(probs, None, (kept - logsumexps).exp())
     values, candidates = _candidates(logits, top_k, top_p)
     # What top-p compares is the distribution that top-k leaves, else that over all tokens.
     remaining = values if top_k else logits
@@ -63,6 +65,13 @@ def choices(
     probs = probs * nucleus(probs, top_p)
     whole = (values - logsumexps[:, None]).exp()
     return Choices(probs, candidates, whole.masked_fill(probs == 0, 0.0).sum(1))
+
+
+def distribution(logits: Float[Tensor, "row vocab"]) -> tuple[Tensor, Tensor]:
+    """Probabilities, and log-sum-exp of the logits."""
+    probs = torch.softmax(logits, dim=1)
+    # The largest probability is exp(max − logsumexp): no further pass for the sum.
+    return probs, logits.amax(1) - probs.amax(1).log()
 
 
 def nucleus(probs: Float[Tensor, "row candidate"], top_p: float) -> Bool[Tensor, "row candidate"]:
@@ -88,9 +97,23 @@ def _candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tenso
 
 def _search(probs: Tensor, uniforms: Tensor) -> Tensor:
     """The first index of each row at which the cumulative sum passes its share of the total."""
-    cumulative = probs.cumsum(1)
-    total = cumulative[:, -1:]
-    # Rounded up to the total, a share would fall behind the last possible token.
-    below = torch.nextafter(total, torch.zeros_like(total))
-    shares = torch.minimum(uniforms[:, None].to(total.dtype) * total, below)
+    if probs.shape[1] <= _BLOCK:
+        cumulative = probs.cumsum(1)
+        return _first_past(cumulative, uniforms * cumulative[:, -1])
+    # Sums of blocks first: a cumulative sum over a vocabulary takes longer than its softmax.
+    blocks = nn.functional.pad(probs, (0, -probs.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
+    sums = blocks.sum(2)
+    ends = sums.cumsum(1)
+    shares = uniforms * ends[:, -1]
+    block = _first_past(ends, shares)[:, None]
+    inside = blocks.gather(1, block[:, :, None].expand(-1, 1, _BLOCK)).squeeze(1).cumsum(1)
+    before = (ends.gather(1, block) - sums.gather(1, block)).squeeze(1)
+    return block.squeeze(1) * _BLOCK + _first_past(inside, (shares - before).clamp(min=0))
+
+
+def _first_past(cumulative: Tensor, shares: Tensor) -> Tensor:
+    """Where each row's cumulative sum passes its share of it."""
+    # Rounded up to the total, a share would fall behind the last possible place.
+    below = torch.nextafter(cumulative[:, -1], cumulative.new_zeros(()))
+    shares = torch.minimum(shares, below)[:, None]
     return torch.searchsorted(cumulative, shares, right=True).squeeze(1)

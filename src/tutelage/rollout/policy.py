@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tutelage.models.student_module import States, Student
-from tutelage.rollout.drawing import Choices, choices
+from tutelage.rollout.drawing import Choices, choices, distribution
 from tutelage.rollout.engine import Constraint, Sampling, banned_ids, end_tokens
 
 
@@ -46,8 +46,10 @@ class Policy:
             numbers: Number of each row in the call.
         """
         sampling = self.sampling
-        logits = self.student.logits(states) / sampling.temperature
-        logsumexps = logits.logsumexp(1)
+        logits = self.student.logits(states)
+        if sampling.temperature != 1:
+            logits = logits / sampling.temperature
+        logsumexps = distribution(logits)[1]
         allowed = logits
         if len(self.banned):
             allowed = allowed.index_fill(1, self.banned, -torch.inf)

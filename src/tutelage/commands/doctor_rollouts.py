@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tutelage.commands.doctor_checks import Check, Diagnosis, decided
+from tutelage.commands.doctor_student import whole
 from tutelage.models.student_module import Student
 from tutelage.rewards.protocol import Scores
 from tutelage.rollout.engine import Rollout, Sampling, end_tokens
@@ -148,14 +149,15 @@ def ends(student: Student, tokenizer: Any) -> Check:
 
 def ending(student: Student, tokenizer: Any, rollout: Rollout) -> Check:
     """The largest probability of an end token anywhere in the responses."""
-    tokens = end_tokens(student, tokenizer)
-    largest, vocab = 0.0, 1
-    for prompt, response in zip(rollout.prompt_ids, rollout.response_ids, strict=True):
-        probs = _probs(student, prompt, response)
-        vocab = probs.shape[1]
-        known = [token for token in tokens if token < vocab]
-        if known:
-            largest = max(largest, float(probs[:, known].sum(1).max()))
+    rows = whole(rollout, student)
+    with torch.no_grad():
+        seen = torch.ones_like(rows.token_ids)  # padding is behind: nothing real sees it
+        states = student.read(input_ids=rows.token_ids, attention_mask=seen, use_cache=False)
+        states = states.map(lambda part: part[:, :-1][rows.keep])
+        logits = student.logits(states)
+        vocab = logits.shape[1]
+        known = [token for token in end_tokens(student, tokenizer) if token < vocab]
+        largest = float(logits.softmax(1)[:, known].sum(1).max())
     num_ended = rollout.finish.count("eos")
     check = Check(
         "ending", "The student writes its end token", "largest probability of an end",
@@ -214,14 +216,6 @@ def reward_spread(scores: Scores) -> Check:
 def stand_ins(responses: Sequence[Any]) -> Tensor:
     """Scores that are all different and none of them 0, to see where they go."""
     return torch.arange(1.0, len(responses) + 1)
-
-
-@torch.no_grad()
-def _probs(student: Student, prompt: list[int], response: list[int]) -> Tensor:
-    """Probabilities of all tokens, in each state that a token of the response was drawn in."""
-    token_ids = torch.tensor([prompt + response], device=student.base.device)
-    states = student.read(input_ids=token_ids, use_cache=False)
-    return student.logits(states.map(lambda part: part[0, len(prompt) - 1 : -1])).softmax(1)
 
 
 def _truncation(sampling: Sampling) -> str:

@@ -43,6 +43,16 @@ def test_the_ratio_is_one_on_truncated_support():
     assert batch.metrics["rollout/kept_mass"] < 0.95
 
 
+def test_dropout_is_off_while_trying():
+    """P3: in sampling and in updates, whatever the student's dropout is."""
+    lesson = trial(student_of(dropout=0.5))
+    lesson.student.train()
+    batch = next(lesson.round(lesson.student))
+    sums, _ = gradients(lesson, batch)
+    assert sums["ratio"] == pytest.approx(1, abs=1e-5)
+    assert batch.metrics["trial/kl"] == pytest.approx(0, abs=1e-5)
+
+
 def test_low_precision_is_scored_again_before_it_is_learned_from():
     """PPO-3: in bf16 decoding and learning round at other places."""
     from tutelage.train.compute import ComputeConfig

@@ -151,6 +151,13 @@ def test_responses_end_where_they_should():
             assert "w1" in tokenizer_of().decode(row[-1:])
 
 
+def test_a_row_at_the_end_of_the_context_waits_for_others():
+    """PPO-3: it stays in the batch until enough rows can leave together, and reads no further."""
+    rollout = take(lively(gpt2()), [[1] * 30, *[[1, 2]] * 9])
+    assert len(rollout.response_ids[0]) == 2
+    assert rollout.finish[0] == "context"
+
+
 def test_minimum_length_and_bans_hold():
     """PPO-3."""
     student = lively(gpt2())

@@ -130,7 +130,10 @@ def last_values(
             lengths = [len(rollout.prompt_ids[i]) + len(rollout.response_ids[i]) for i in indices]
             last = torch.tensor(lengths, device=device) - 1
             with autocast():
-                states = student.read(input_ids=rows.token_ids, use_cache=False)
+                everything = torch.ones_like(rows.token_ids)
+                states = student.read(
+                    input_ids=rows.token_ids, attention_mask=everything, use_cache=False
+                )
                 ends = states.map(
                     lambda part, last=last: part[torch.arange(len(last), device=device), last]
                 )

@@ -90,7 +90,9 @@ class _Batch:
             if bool(self.alive.float().mean() <= 1 - _LEAVING_SHARE):
                 tokens = tokens[self.alive]
                 self.leave()
-            positions = (self.lengths[self.active] + step)[:, None]
+            # Rows that are finished but have not left yet may be at the end of the context.
+            last = self.policy.student.context - 1
+            positions = (self.lengths[self.active] + step).clamp(max=last)[:, None]
             mask = self.mask[self.active, None, None, : self.width + step + 1]
             states = self.read(tokens[:, None], mask, positions)
 

@@ -158,7 +158,13 @@ def row_entropies(
     logsumexps: Float[Tensor, " row"],
 ) -> Float[Tensor, " row"]:
     """−Σ p log p of each row; a token of probability 0 adds nothing, even at a logit of −∞."""
-    return logsumexps - torch.linalg.vecdot(probs, logits.masked_fill(probs == 0, 0.0))
+    entropies = logsumexps - torch.linalg.vecdot(probs, logits)
+    impossible = entropies.isnan()  # 0 · −∞
+    if bool(impossible.any()):
+        possible = logits[impossible].masked_fill(probs[impossible] == 0, 0.0)
+        products = torch.linalg.vecdot(probs[impossible], possible)
+        entropies = entropies.index_put((impossible,), logsumexps[impossible] - products)
+    return entropies
 
 
 class _ChunkedHead(torch.autograd.Function):

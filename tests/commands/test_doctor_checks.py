@@ -54,7 +54,7 @@ def broken(checks: dict[str, Check]) -> set[str]:
 
 def scores_of(student, rollout, temperature=1.0):
     with torch.no_grad():
-        return whole(rollout, student).scores(student, temperature=temperature)
+        return whole(rollout, student).scores(student, temperature=temperature, entropy=True)
 
 
 @pytest.mark.parametrize("name", ["GPT2", "Llama", "Gemma2", "OPT"])

@@ -41,7 +41,7 @@ def examine(subject: Subject) -> Iterator[Check]:
     yield doctor_student.accumulation(student, rollout, portions)
     with torch.no_grad():
         rows = doctor_student.whole(rollout, student)
-        scores = rows.scores(student, temperature=sampling.temperature)
+        scores = rows.scores(student, temperature=sampling.temperature, entropy=True)
     yield doctor_student.first_ratio(rollout, scores)
     yield doctor_student.kl_to_itself(student, rollout, scores, sampling.temperature)
     yield doctor_rollouts.support(rollout, sampling)

@@ -58,13 +58,13 @@ class Rows(NamedTuple):
             support = rollout.support[list(indices), : mask.shape[1]][mask]
         return cls(token_ids, (places >= starts) & (places < ends), mask, support)
 
-    def scores(self, student: Read, *, temperature: float) -> TokenScores:
+    def scores(self, student: Read, *, temperature: float, entropy: bool = False) -> TokenScores:
         """What a student says of the responses: (batch, response time), 0 behind their ends."""
         scores = student(
             self.token_ids,
             keep=self.keep,
             temperature=temperature,
-            entropy=True,
+            entropy=entropy,
             support=self.support,
         )
         # Both layouts hold the same tokens in the same order.
@@ -104,15 +104,16 @@ def score_all(
 ) -> TokenScores:
     """What a student says of all responses of a rollout, without gradients."""
     device = student.base.device
-    found = [torch.zeros_like(rollout.logprobs) for _ in TokenScores._fields]
+    found: dict[str, Tensor] = {}
     with torch.no_grad():
         for indices, rows in _all_rows(rollout, microbatch_tokens, device):
             with autocast():
                 scores = rows.scores(student, temperature=temperature)
-            for whole, part in zip(found, scores, strict=True):
+            for name, part in scores._asdict().items():
                 if part is not None:
+                    whole = found.setdefault(name, torch.zeros_like(rollout.logprobs))
                     whole[indices, : part.shape[1]] = part.to(whole.dtype)
-    return TokenScores(*found)
+    return TokenScores(**found)
 
 
 def last_values(

@@ -233,7 +233,7 @@ class Trial:
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The summed loss of a portion, and sums to log."""
         rows, old = microbatch
-        now = rows.scores(student, temperature=self.sampling.temperature)
+        now = rows.scores(student, temperature=self.sampling.temperature, entropy=True)
         loss, sums = self.update.loss(now, old)
         penalty = self.appraiser.kl_penalty(now, old)
         if penalty is None:

@@ -146,7 +146,9 @@ def _scores(
         chosen = logits.gather(1, head.targets[block, None]).squeeze(1)
         logprobs[block] = chosen - logsumexps[block]
         if entropies is not None:
-            entropies[block] = row_entropies(logits.to(probs.dtype), probs, logsumexps[block])
+            # In place, for there is no further use of the logits: a new tensor would cost more.
+            surprises = _sum_possible(logits.to(probs.dtype).mul_(probs))
+            entropies[block] = logsumexps[block] - surprises
         if kept is not None:
             kept[block] = head.errors(block, probs)
     return TokenScores(logprobs, logsumexps, entropies)
@@ -158,13 +160,13 @@ def row_entropies(
     logsumexps: Float[Tensor, " row"],
 ) -> Float[Tensor, " row"]:
     """−Σ p log p of each row; a token of probability 0 adds nothing, even at a logit of −∞."""
-    entropies = logsumexps - torch.linalg.vecdot(probs, logits)
-    impossible = entropies.isnan()  # 0 · −∞
-    if bool(impossible.any()):
-        possible = logits[impossible].masked_fill(probs[impossible] == 0, 0.0)
-        products = torch.linalg.vecdot(probs[impossible], possible)
-        entropies = entropies.index_put((impossible,), logsumexps[impossible] - products)
-    return entropies
+    return logsumexps - (probs * logits.masked_fill(probs == 0, 0.0)).sum(1)
+
+
+def _sum_possible(products: Tensor) -> Tensor:
+    """Sums of rows; 0 · −∞, a token that is impossible, counts as 0."""
+    sums = products.sum(1)
+    return products.nan_to_num(0.0).sum(1) if bool(sums.isnan().any()) else sums
 
 
 class _ChunkedHead(torch.autograd.Function):

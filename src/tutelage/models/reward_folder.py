@@ -129,7 +129,7 @@ def load_reward_model(path: str) -> Loaded:
     facts = load_facts(folder)
     trunk, tokenizer = _load(path, facts)
     facts = facts or Facts(max_tokens=_longest(trunk, tokenizer), add_eos=False)
-    model = RewardModel.of(trunk, facts.readout)
+    model = RewardModel.of(trunk, facts)
     if model.kind is None:
         try:
             assert model.readout is not None

@@ -10,6 +10,7 @@ from pydantic import Field, PositiveInt
 from tutelage.config import Config, UserError
 from tutelage.models.lora import Lora
 from tutelage.models.readouts import AnyReadout, LastToken
+from tutelage.models.reward_folder import Facts
 from tutelage.models.student import SPECIAL, StudentConfig, refuse_vocabulary, set_dropout
 
 if TYPE_CHECKING:
@@ -69,17 +70,15 @@ class Trunk(Config):
     def build(
         self,
         tokenizer: PreTrainedTokenizerBase,
-        readout: AnyReadout,
+        facts: Facts,
         *,
-        max_tokens: int,
         seed: int,
     ) -> RewardModel:
         """The reward model, in float32; new weights depend on the seed only.
 
         Args:
             tokenizer: Whose tokens it reads; a new trunk gets its vocabulary from it.
-            readout: What makes a score of hidden states.
-            max_tokens: Longest text that it will read.
+            facts: Among them the read-out, and the longest text that it will read.
             seed: Seed of new weights.
         """
         import torch
@@ -91,14 +90,30 @@ class Trunk(Config):
         with torch.random.fork_rng(devices=[]):
             # Initialisers draw from the global CPU generator, so it is lent a seed of its own.
             torch.default_generator.manual_seed(generator(seed, "reward model").initial_seed())
-            if isinstance(readout, LastToken):
-                model = self._classifier(tokenizer, max_tokens)
+            if isinstance(facts.readout, LastToken):
+                model = self._classifier(tokenizer, facts.max_tokens)
             else:
-                model = self._t5(tokenizer, readout)
-            refuse_vocabulary(model, tokenizer, self.path)
-            return RewardModel.of(model, readout, lambda trunk: self._prepared(trunk, readout))
+                model = self._t5(tokenizer, facts.readout)
+            self._refuse_unfit(model, tokenizer, facts.max_tokens)
+            return RewardModel.of(model, facts, self._prepared)
 
-    def _prepared(self, trunk: Any, readout: AnyReadout) -> Any:
+    def _refuse_unfit(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    ) -> None:
+        """Raise unless the trunk knows all tokens, and reads texts that are as long as allowed."""
+        from tutelage.models.architecture import max_context
+
+        try:
+            refuse_vocabulary(model, tokenizer, self.path)
+        except UserError as error:
+            raise UserError(str(error).replace("the model None", "the trunk")) from None
+        if max_tokens > max_context(model):
+            raise UserError(
+                f"--max-tokens is {max_tokens}, but {self.path or 'this trunk'} reads at most "
+                f"{max_context(model)} tokens. Lower --max-tokens."
+            )
+
+    def _prepared(self, trunk: Any) -> Any:
         """The trunk as it will be trained: frozen, with adapters, or whole."""
         if self.frozen:
             return trunk.requires_grad_(False)

@@ -19,7 +19,7 @@ from tutelage.models.architecture import (
     without_progress_bars,
 )
 from tutelage.models.readout_modules import LinearScore
-from tutelage.models.readouts import AnyReadout, LastToken, Needs
+from tutelage.models.readouts import LastToken
 from tutelage.models.reward_folder import FACTS, READOUT, Facts
 from tutelage.run_folder import write_folder, write_json
 
@@ -37,13 +37,16 @@ class RewardModel(nn.Module):
         self,
         model: Any,
         readout: nn.Module | None,
-        needs: Needs,
-        kind: type[PreTrainedModel] | None,
+        facts: Facts,
+        *,
+        num_blocks: int = 1,
+        kind: type[PreTrainedModel] | None = None,
     ):
         super().__init__()
         self.model = model
         self.readout = readout
-        self.needs = needs
+        self.facts = facts
+        self.needs = facts.readout.needs(num_blocks)
         self.kind = kind  # of classifier that trunk and read-out are, if they are one
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("shift", torch.zeros(()))
@@ -52,37 +55,33 @@ class RewardModel(nn.Module):
     def of(
         cls,
         model: PreTrainedModel,
-        readout: AnyReadout,
+        facts: Facts,
         prepare: Callable[[Any], Any] = lambda trunk: trunk,
     ) -> RewardModel:
         """A reward model over a Transformers model.
 
         Args:
             model: A T5, or a sequence classifier with one label.
-            readout: What makes a score of hidden states; new weights, except for a classifier's.
+            facts: Among them the read-out: it gets new weights, unless it is a classifier's.
             prepare: What is done to the trunk before it is trained.
         """
+        readout = facts.readout
         if isinstance(readout, LastToken):
             score = getattr(model, "score", None)
             if not isinstance(score, nn.Linear):  # an encoder with a head of its own
-                return cls(prepare(model), None, readout.needs(1), type(model))
-            if score.bias is not None:
-                raise UserError(
-                    f"{type(model).__name__} has a head with a bias, which is not known here."
-                )
-            return cls(prepare(model.base_model), LinearScore(score), readout.needs(1), type(model))
-        num_blocks = model.config.num_layers
-        needs = readout.needs(num_blocks)
-        if needs.where == "decoder start":
-            num_blocks = model.config.num_decoder_layers
-            needs = readout.needs(num_blocks)
-        if needs.num_blocks > num_blocks:
+                return cls(prepare(model), None, facts, kind=type(model))
+            return cls(prepare(model.base_model), LinearScore(score), facts, kind=type(model))
+        has_decoder = readout.needs(1).where == "decoder start"
+        config = model.config
+        num_blocks = config.num_decoder_layers if has_decoder else config.num_layers
+        wanted = readout.needs(num_blocks).num_blocks
+        if wanted > num_blocks:
             raise UserError(
-                f"--readout.n-blocks-to-use is {needs.num_blocks}, but this trunk has "
-                f"{num_blocks} blocks. Lower it, or give all."
+                f"--readout.n-blocks-to-use is {wanted}, but this trunk has {num_blocks} blocks. "
+                "Lower it, or give all."
             )
-        module: Any = readout.build(model.config.d_model, num_blocks)
-        return cls(prepare(model), module, needs, None)
+        module: Any = readout.build(config.d_model, num_blocks)
+        return cls(prepare(model), module, facts, num_blocks=num_blocks)
 
     @property
     def base(self) -> Any:
@@ -173,8 +172,6 @@ class RewardModel(nn.Module):
         directory: Path,
         tokenizer: PreTrainedTokenizerBase,
         weights: dict[str, Tensor] | None = None,
-        *,
-        facts: Facts,
     ) -> None:
         """Save a folder that `load_reward_model` loads; a classifier loads by Transformers, too.
 
@@ -182,7 +179,6 @@ class RewardModel(nn.Module):
             directory: Where to; an old folder there is replaced in one go.
             tokenizer: Saved beside the weights.
             weights: This module's full state dict, if its own is sharded over processes.
-            facts: Saved beside the weights.
         """
         state = self.state_dict() if weights is None else weights
         trunk = _under("model.", state)
@@ -206,7 +202,7 @@ class RewardModel(nn.Module):
                 save_file(head, target / READOUT)
             tokenizer.save_pretrained(target)
             scale = {name: float(state[name]) for name in ("scale", "shift")}
-            write_json(target / FACTS, facts.model_copy(update=scale).model_dump(mode="json"))
+            write_json(target / FACTS, self.facts.model_copy(update=scale).model_dump(mode="json"))
 
         write_folder(Path(directory), fill)
 

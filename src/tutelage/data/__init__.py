@@ -1,4 +1,4 @@
-"""Corpora, prompts, tokenizers and packed blocks."""
+"""Corpora, prompts, preferences, ages, tokenizers and packed blocks."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tutelage.data.corpora import BabyLMCorpus, BookCorpus, TextCorpus, TinyStoriesCorpus
 from tutelage.data.grammar import NurseryCorpus
+from tutelage.data.pair_sources import FilePairs, HhRlhfPairs, NurseryPairs
 from tutelage.data.prompt_builders import (
     CombinedPrompts,
     FixedPrompt,
@@ -31,3 +32,5 @@ AnyPrompts = Annotated[
     | CombinedPrompts,
     Field(discriminator="kind"),
 ]
+
+AnyPairs = Annotated[NurseryPairs | HhRlhfPairs | FilePairs, Field(discriminator="kind")]

@@ -56,7 +56,7 @@ def frame(
         return_attention_mask=False,
         verbose=False,  # no warning about long rows: they are cut here
     )
-    eos = tokenizer.eos_token_id if add_eos else None
+    eos: Any = tokenizer.eos_token_id if add_eos else None
     rows: list[Framed] = []
     for number, prompt in enumerate(prompts):
         ids, offsets, added = (

@@ -48,28 +48,38 @@ def read_json(file: Path, column: str) -> Iterator[str]:
 
 def json_rows(file: Path, column: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and object of each line of a JSON lines file; the column holds text in each."""
-    for number, line in _lines(file):
-        if not line or line.isspace():
-            continue
+    example = f'{{"{column}": "Once upon a time"}}'
+    for number, row, line in json_objects(file, example):
         where = f"{file}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{where} is not JSON ({error}). Each line must be one object, "
-                f'such as {{"{column}": "Once upon a time"}}.'
-            ) from None
-        if not isinstance(row, dict):
-            raise UserError(
-                f"{where} is JSON, but not an object. Each line must be one object, "
-                f'such as {{"{column}": "Once upon a time"}}.'
-            )
         if column not in row:
             raise _no_such_column(where, column, row)
         text = _string(row[column], column, where)
         if "\\u" in line:
             _refuse_surrogates(text, column, where)
         yield number, row
+
+
+def json_objects(file: Path, example: str) -> Iterator[tuple[int, dict[str, Any], str]]:
+    """Number, object and text of each line of a JSON lines file that is not blank.
+
+    Args:
+        file: The file.
+        example: A right line, for messages.
+    """
+    for number, line in _lines(file):
+        if not line or line.isspace():
+            continue
+        where, advice = (
+            f"{file}, line {number}",
+            f"Each line must be one object, such as {example}.",
+        )
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} is not JSON ({error}). {advice}") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{where} is JSON, but not an object. {advice}")
+        yield number, row, line
 
 
 def read_table(file: Path, column: str) -> Iterator[str]:
@@ -90,14 +100,22 @@ def table_rows(
         column: The column that must hold text.
         columns: Those to read; all of them if not given.
     """
+    check_table(file, column)
+    for number, values in table_objects(file, columns=columns):
+        _string(values[column], column, f"{file}, row {number}")
+        yield number, values
+
+
+def table_objects(
+    file: Path, *, columns: list[str] | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number, from 1, and values of each row of a Parquet or Arrow file, whatever they are."""
     first = 0
-    for batch in _batches(file, column, columns):
+    for batch in _batches(file, columns):
         names = batch.schema.names
         rows = zip(*(_values(file, batch, name, first) for name in names), strict=True)
         for number, row in enumerate(rows, first + 1):
-            values = dict(zip(names, row, strict=True))
-            _string(values[column], column, f"{file}, row {number}")
-            yield number, values
+            yield number, dict(zip(names, row, strict=True))
         first += len(batch)
 
 
@@ -178,12 +196,11 @@ def _values(file: Path, batch: "pa.RecordBatch", column: str, first: int) -> lis
         ) from None
 
 
-def _batches(file: Path, column: str, columns: list[str] | None) -> Iterator["pa.RecordBatch"]:
-    """Small record batches of some columns, or of all; one of them must hold text."""
+def _batches(file: Path, columns: list[str] | None) -> Iterator["pa.RecordBatch"]:
+    """Small record batches of some columns, or of all."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    check_table(file, column)
     with readable(file, pa.ArrowException):
         if file.suffix == ".parquet":
             with parquet.ParquetFile(file) as table:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from tutelage.config import Config, UserError
 from tutelage.models.readouts import AnyReadout, LastToken
+from tutelage.run_folder import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -63,6 +64,14 @@ def load_facts(folder: Path) -> Facts | None:
             f"{path} is damaged, or of another version of tutelage ({reason}). "
             "Train the reward model again, or restore the file."
         ) from None
+
+
+def write_scale(folder: Path, *, scale: float, shift: float) -> None:
+    """Change the scale of the scores of a reward model that is saved already."""
+    facts = load_facts(folder)
+    assert facts is not None
+    change = {"scale": scale, "shift": shift}
+    write_json(folder / FACTS, facts.model_copy(update=change).model_dump(mode="json"))
 
 
 def refuse_folder(path: str) -> None:

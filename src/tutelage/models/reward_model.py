@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from tutelage.config import Config, UserError
 from tutelage.models.lora import Lora
 from tutelage.models.readouts import AnyReadout, LastToken
-from tutelage.models.reward_folder import Facts
+from tutelage.models.reward_folder import CLASSIFIER, Facts, refuse_labels
 from tutelage.models.student import SPECIAL, StudentConfig, refuse_vocabulary, set_dropout
 
 if TYPE_CHECKING:
@@ -174,6 +174,8 @@ class Trunk(Config):
                     "Give another read-out, such as layerwise_attention."
                 )
             set_dropout(config, self.dropout)
+            if (config.architectures or [""])[0].endswith(CLASSIFIER):
+                refuse_labels(str(self.path), config.num_labels)
             config.num_labels = 1
             return self._load(AutoModelForSequenceClassification, config=config)
         size = self._like_a_student(max_tokens).shape()

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 # One block's probabilities: on a CPU about what its caches hold, elsewhere enough to fill a device.
-_BLOCK_BYTES = {"cpu": 16 * 2**20}
+_BLOCK_BYTES = {"cpu": 8 * 2**20}
 _DEVICE_BLOCK_BYTES = 256 * 2**20
 # Up to this size, what the backward pass needs is kept; beyond, it is computed again.
 _KEPT_BYTES = {"cpu": 64 * 2**20}
@@ -122,7 +122,10 @@ class _Head(NamedTuple):
     def logits(self, block: slice) -> Tensor:
         return F.linear(self.hidden[block].to(self.weight.dtype), self.weight, self.bias)
 
-    def probs(self, logits: Tensor) -> Tensor:
+    def probs(self, logits: Tensor, room: Tensor | None = None) -> Tensor:
+        """Probabilities, written into `room` if it is of their type."""
+        if room is not None and room.dtype == logits.dtype == self.exact:
+            return torch.softmax(logits, dim=1, out=room)
         return torch.softmax(logits, dim=1, dtype=self.exact)
 
     def errors(self, block: slice, probs: Tensor) -> Tensor:
@@ -140,17 +143,21 @@ def _scores(
     entropies = torch.empty_like(logprobs) if entropy else None
     for block in head.blocks(rows):
         logits = head.logits(block)
-        probs = head.probs(logits)
+        if entropy:
+            logits = logits.to(head.exact)  # once, for the softmax and the entropies
+        probs = head.probs(logits, None if kept is None else kept[block])
         # The largest probability is 1 / sum(exp(logits − max)): no further pass for the sum.
         logsumexps[block] = logits.amax(1) - probs.amax(1).log()
         chosen = logits.gather(1, head.targets[block, None]).squeeze(1)
         logprobs[block] = chosen - logsumexps[block]
         if entropies is not None:
             # In place, for there is no further use of the logits: a new tensor would cost more.
-            surprises = _sum_possible(logits.to(probs.dtype).mul_(probs))
+            surprises = _sum_possible(logits.mul_(probs))
             entropies[block] = logsumexps[block] - surprises
         if kept is not None:
-            kept[block] = head.errors(block, probs)
+            errors = head.errors(block, probs)
+            if errors.dtype != kept.dtype:  # else they are there already
+                kept[block] = errors
     return TokenScores(logprobs, logsumexps, entropies)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from tutelage.data.ages import Ages
 from tutelage.data.corpora import BabyLMCorpus, BookCorpus, TextCorpus, TinyStoriesCorpus
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.pair_sources import FilePairs, HhRlhfPairs, NurseryPairs
@@ -33,4 +34,6 @@ AnyPrompts = Annotated[
     Field(discriminator="kind"),
 ]
 
-AnyPairs = Annotated[NurseryPairs | HhRlhfPairs | FilePairs, Field(discriminator="kind")]
+AnyRewardData = Annotated[
+    NurseryPairs | HhRlhfPairs | FilePairs | Ages, Field(discriminator="kind")
+]

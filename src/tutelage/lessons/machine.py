@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -40,3 +40,31 @@ class Machine(Protocol):
     def collect(self, rows: list[Any]) -> list[Any]:
         """The rows of all processes, in their order."""
         ...
+
+
+class Alone:
+    """One process of a machine, working without the others."""
+
+    rank = 0
+    num_processes = 1
+
+    def __init__(self, machine: Machine):
+        self.machine = machine
+        self.device = machine.device
+        self.precision = machine.precision
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """As the machine does."""
+        return self.machine.autocast()
+
+    def gathered(self, student: torch.nn.Module) -> AbstractContextManager[None]:
+        """As it is."""
+        return nullcontext()
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Itself."""
+        return tensor
+
+    def collect(self, rows: list[Any]) -> list[Any]:
+        """Themselves."""
+        return rows

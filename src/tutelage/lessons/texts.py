@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 class Texts(Protocol):
     """Many texts, by their numbers."""
 
-    lengths: Sequence[int]
-    """Places of each text in the tensors that `inputs` gives."""
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Places of each text in the tensors that `inputs` gives."""
+        ...
 
     def inputs(self, indices: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
         """What a reward model's forward pass takes: some texts, and a mask of their places."""

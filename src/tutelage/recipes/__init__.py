@@ -7,6 +7,10 @@ RECIPES = {
         "tutelage.recipes.pretrain:Pretrain",
         "Train a student on a corpus, from scratch or from a checkpoint.",
     ),
+    "reward": Entry(
+        "tutelage.recipes.reward:Reward",
+        "Train a reward model on preferences or ages.",
+    ),
     "ppo": Entry(
         "tutelage.recipes.ppo:Ppo",
         "Train a student on its own samples and any reward.",

@@ -68,6 +68,8 @@ def conduct(recipe: Recipe, resume: Path | None, *, default: Callable[[], Path],
     compute.barrier()
     with session.folder.lock() if compute.is_main else nullcontext():
         status = session.train(resume=resume is not None, config=recipe.model_dump(mode="json"))
+        if status == 0 and session.conclude is not None:
+            session.conclude()
     if compute.is_main and status == 0:
         write_report([path], session.folder.report)
         session.say(f"Report: {session.folder.report}")

@@ -75,6 +75,8 @@ class Session:
     """What ends the run before its last step."""
     watch: Sequence[Hook] = ()
     """Further hooks after every step."""
+    conclude: Callable[[], None] | None = None
+    """Called once training is complete, on all processes; and again if that run is resumed."""
     has_spreadsheets: bool = False
     """Whether CSV files of responses and statistics are written at milestones and at the end."""
     progress: Progress = field(default_factory=Progress)

@@ -8,6 +8,9 @@ COMMANDS = {
     "data words": Entry(
         "tutelage.commands.data_words:DataWords", "Find words in a corpus, with their contexts."
     ),
+    "data age": Entry(
+        "tutelage.commands.data_age:DataAge", "Let checkpoints write, for an age model to learn."
+    ),
     "report": Entry("tutelage.commands.report:Report", "Make one page of curves from run folders."),
     "demo": Entry("tutelage.commands.demo:Demo", "Raise a tiny student in a minute, no download."),
     "launch": Entry("tutelage.commands.launch:Launch", "Run a recipe on several processes."),

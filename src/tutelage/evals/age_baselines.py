@@ -27,9 +27,9 @@ def age_baselines(
     ages = [math.log2(step) for step in steps]
     mean = math.fsum(ages) / len(ages)
     return {
-        "train_mean": [mean] * len(test),
         "length": length_ages(train, ages, test),
         "bag_of_words": bag_of_words_ages(train, ages, test),
+        "train_mean": [mean] * len(test),
     }
 
 

@@ -127,6 +127,7 @@ def _evals(
 ) -> list[dict[str, Any]]:
     """For each eval: curves over milestones, bars of the last one, and tables of the rest."""
     from tutelage.reports import tables
+    from tutelage.reports.cards import cards
     from tutelage.reports.charts import chart
     from tutelage.reports.plots import bar_chart
     from tutelage.reports.word_panels import learning_panels
@@ -136,8 +137,10 @@ def _evals(
         bars = list(_bars(runs, name).items())
         chunks = [dict(bars[i : i + BARS_A_CHART]) for i in range(0, len(bars), BARS_A_CHART)]
         ages = _ages(runs, axes, stylist) if name == "acquisition" else None
-        # Ages are found once for all milestones, so their measures make no curve.
-        drawn = list(curves.items())[: 0 if ages else MAX_EVAL_CHARTS]
+        found = cards(runs, name, stylist)
+        # Ages are found once for all milestones, and so are most cards: no curve of one point.
+        is_curved = not ages and not (found and _has_one_milestone(runs, name))
+        drawn = list(curves.items())[: MAX_EVAL_CHARTS if is_curved else 0]
         sections.append(
             {
                 "name": name,
@@ -145,7 +148,10 @@ def _evals(
                 "num_undrawn": len(curves) - len(drawn) if drawn else 0,
                 "words": learning_panels(words, runs, stylist) if name == "surprisal" else [],
                 "ages": ages,
-                "bars": [Markup(bar_chart(chunk, stylist, name=name)) for chunk in chunks],
+                "cards": found,
+                "bars": []
+                if found  # which draw the same shares
+                else [Markup(bar_chart(chunk, stylist, name=name)) for chunk in chunks],
                 "last": tables.measures(runs, name),
                 "milestones": [(run.name, tables.milestones(run, name)) for run in runs],
             }
@@ -169,6 +175,10 @@ def _ages(runs: list[Run], axes: list["Axis"], stylist: "Stylist") -> dict[str, 
         "vocabulary": chart(name, curves, axes, stylist, runs, is_count=True),
         "correlations": words.correlations(runs),
     }
+
+
+def _has_one_milestone(runs: list[Run], eval_name: str) -> bool:
+    return all(sum(e.eval == eval_name for e in run.evaluations) < 2 for run in runs)
 
 
 def _bars(runs: list[Run], eval_name: str) -> dict[str, list["Bar"]]:

@@ -3,12 +3,14 @@
 import difflib
 import fcntl
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from tutelage.config import UserError
+from tutelage.reports.card_results import AgeCard, PairCard, card_of
 from tutelage.reports.json_lines import is_count, is_number, json_lines, unreadable
 from tutelage.reports.rollouts import Samples, read_samples
 from tutelage.reports.word_results import WordAges, word_ages, word_surprisals
@@ -26,6 +28,8 @@ class Evaluation(NamedTuple):
     """Mean surprisal of each word, in bits, if this is a result of the suite surprisal."""
     ages: WordAges | None
     """Ages of acquisition, if this is a result of the suite acquisition."""
+    card: PairCard | AgeCard | None
+    """The card of a reward or age model, if this is one."""
 
 
 class Run(NamedTuple):
@@ -120,25 +124,33 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
         measures = content.get("measures")
         if not is_count(content.get("step")) or not isinstance(measures, dict):
             raise unreadable(path, 'it lacks "step" (a count) or "measures" (an object)')
-        try:
-            words, ages = word_surprisals(content), word_ages(content)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise unreadable(
-                path, f"its words are not as tutelage eval writes them ({why})"
-            ) from error
+        bad_words = "its words are not as tutelage eval writes them"
+        bad_card = "its card is not as tutelage reward writes it"
+        of = path.parent.name
         found.append(
             Evaluation(
-                eval=path.parent.name,
+                eval=of,
                 milestone=str(content.get("milestone", path.stem)),
                 step=content["step"],
                 measures={k: float(v) for k, v in measures.items() if is_number(v)},
                 counts={k: n for k, n in (content.get("counts") or {}).items() if is_count(n)},
-                words=words,
-                ages=ages,
+                words=_understood(word_surprisals, content, path, bad_words),
+                ages=_understood(word_ages, content, path, bad_words),
+                card=_understood(lambda c, of=of: card_of(of, c), content, path, bad_card),
             )
         )
     return sorted(found, key=lambda e: (e.eval, e.step, e.milestone))
+
+
+def _understood(
+    read: Callable[[dict[str, Any]], Any], content: dict[str, Any], path: Path, fault: str
+) -> Any:
+    """What a reader finds in a result, or one sentence on why it can't."""
+    try:
+        return read(content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise unreadable(path, f"{fault} ({why})") from error
 
 
 def _is_locked(path: Path) -> bool:

@@ -18,6 +18,7 @@ from tutelage.models.architecture import (
     takes_positions,
     without_progress_bars,
 )
+from tutelage.models.attention import float32_attention
 from tutelage.run_folder import write_folder
 from tutelage.tensors import TokenScores, chunked_head, generator, row_entropies
 
@@ -114,10 +115,11 @@ class Student(nn.Module):
 
     def read(self, **inputs: Any) -> "States":
         """What the trunk makes of tokens; the arguments are those of the Transformers model."""
-        if self.has_chunked_head:
-            return States(self.base.get_decoder()(**inputs).last_hidden_state, None)
         needs_hidden = self.value_head is not None
-        output = self.base(**inputs, output_hidden_states=needs_hidden)
+        with float32_attention(self.base):
+            if self.has_chunked_head:
+                return States(self.base.get_decoder()(**inputs).last_hidden_state, None)
+            output = self.base(**inputs, output_hidden_states=needs_hidden)
         return States(output.hidden_states[-1] if needs_hidden else None, output.logits)
 
     def logits(self, states: "States") -> Float[Tensor, "row vocab"]:

@@ -168,6 +168,18 @@ def test_bins_of_confidence_are_those_of_a_naive_definition(n, seed):
     assert expected_error(found) == pytest.approx(error)
 
 
+def test_pairs_of_the_same_confidence_are_in_one_bin():
+    """R11: else the bins, and the error, would come from the order of the pairs."""
+    (only,) = calibration(np.array([-1.0] * 20 + [1.0] * 20))
+    assert (only["n"], only["accuracy"]) == (40, 0.5)
+
+
+def test_pairs_of_equal_lengths_say_nothing_about_length():
+    """R11."""
+    measures = card([1.0, 1.0, -1.0], lengths=[(2, 1), (3, 3), (1, 1)])["measures"]
+    assert (measures["longer_wins"], measures["longer_chosen"]) == (1.0, 1.0)
+
+
 def test_a_calibrated_model_has_little_error():
     """R11: right as often as it is sure; twice the margins make it too sure."""
     rng = np.random.default_rng(0)
@@ -192,6 +204,13 @@ def test_histograms_lose_no_pair_and_mix_no_bin(margins):
         middle = found["edges"].index(0.0)
         assert sum(found["counts"][:middle]) + found["below"] == (margins < 0).sum()
         assert found["below"] + found["above"] <= 0.1 * len(margins)
+
+
+def test_few_margins_are_beyond_the_bins():
+    """X-3: of normal margins nearly all are drawn, in bins that are narrow enough."""
+    found = histogram(np.random.default_rng(0).normal(size=2000))
+    assert found["below"] + found["above"] < 10
+    assert 12 <= len(found["counts"]) <= 26
 
 
 def test_bins_are_round_and_far_margins_are_counted_beside_them():

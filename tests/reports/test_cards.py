@@ -81,7 +81,7 @@ def heights(svg, stylist, variable):
 
 def test_the_page_shows_verdicts_charts_and_examples(tmp_path):
     """RM-2: in place of the bars that every other eval gets, and of curves of one point."""
-    margins = [1.0, 2.0, -3.0, 0.0] * 20
+    margins = [0.01, 2.0, -3.0, 0.0] * 20
     found = page(a_run(tmp_path / "run", margins=margins, subsets=("harmless", "helpful")))
     assert re.findall(r'<span class="key">(.*?)</span>', found) == [
         "accuracy", "margins", "calibration", "accuracy by subset",

@@ -142,6 +142,10 @@ def test_other_options_or_weights_keep_nothing_of_a_stopped_command(place, monke
     (place / "stories.jsonl").write_text('{"text": "one other prompt for all of them"}\n')
     assert main(age("run")) == 0
     assert len(list(folder.iterdir())) == 12
+    (place / "ages.jsonl").unlink()
+    shutil.copy("run/checkpoints/step_8/model.safetensors", "run/checkpoints/step_2")
+    assert main(age("run")) == 0
+    assert len(list(folder.iterdir())) == 13
 
 
 def test_folders_tell_their_steps_by_file_or_name(place):

@@ -1,6 +1,8 @@
 """Pairs become tokens in three parts; what is left out is counted."""
 
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from data.tokenizers_of_prompts import byte_level
 from tutelage.config import UserError
@@ -66,11 +68,23 @@ def test_a_pair_that_fits_exactly_is_kept():
 def test_prompts_are_cut_on_the_left_when_asked():
     """RM-3, R6: a pair whose response leaves no room for its prompt is still left out."""
     cut, too_long = Pair("P" * 60, "r" * 38, "s" * 5), Pair("P" * 60, "r" * 39, "s")
-    data = read([cut, too_long, *pairs(20)], over_long="truncate_prompt_left")
-    assert (data.counts["cut"], data.counts["dropped_long"]) == (1, 1)
+    half = Pair("P" * 30, "r" * 30, "s")
+    data = read([cut, half, too_long, *pairs(20)], over_long="truncate_prompt_left")
+    assert (data.counts["cut"], data.counts["dropped_long"]) == (2, 1)
     row = next(each for part in data[:3] for each in part if each.pair == cut)
     assert text(row.chosen_ids) == "P" + "r" * 38 + "<|endoftext|>"
     assert text(row.rejected_ids) == "P" * 34 + "s" * 5 + "<|endoftext|>"
+
+
+def test_responses_that_are_the_same_to_the_tokenizer_are_identical():
+    """RM-3: such as newlines to T5."""
+    backend = Tokenizer(models.WordLevel({"a": 0, "b": 1, "?": 2}, unk_token="?"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?")
+    given = [Pair("a", " a b", " a\nb"), *(Pair("a" * n, " a", " b") for n in range(9))]
+    reading = READING._replace(add_eos=False)
+    counts = read_pairs("the file", given, None, tokenizer, reading).counts
+    assert (counts["dropped_identical"], counts["read"]) == (1, 10)
 
 
 def test_no_prompt_is_in_two_parts():

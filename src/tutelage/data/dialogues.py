@@ -67,7 +67,7 @@ def split_messages(
     """
     size = 0
     for number, (one, other) in enumerate(zip(chosen, rejected, strict=False)):
-        if number and one.role == other.role == "assistant":
+        if one.role == other.role == "assistant":
             size = number
         if one != other:
             break

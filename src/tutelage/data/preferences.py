@@ -140,6 +140,7 @@ def _encoded(
 ) -> Iterator[EncodedPair]:
     """The pairs that can be used; the others are counted."""
     num_begin = num_begin_tokens(tokenizer)
+    shared: dict[int, int] = {}  # one object for each token saves memory
     sound = _sound(pairs, counts)
     while chunk := list(islice(sound, PAIRS_AT_ONCE)):
         prompts = [pair.prompt for pair in chunk]
@@ -161,7 +162,8 @@ def _encoded(
                 counts["dropped_identical"] += 1
             else:
                 counts["cut"] += any(side.was_cut for side in both)
-                yield EncodedPair(pair, chosen.token_ids, rejected.token_ids)
+                ids = ([shared.setdefault(i, i) for i in side.token_ids] for side in both)
+                yield EncodedPair(pair, *ids)
 
 
 def _sound(pairs: Iterable[Pair | None], counts: Counter[str]) -> Iterator[Pair]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count
+from typing import Literal
 
 from tutelage.data.conversation import MARKS, Conversation
 from tutelage.data.grammar import generator, is_grammatical, nursery_grammar
@@ -14,6 +15,8 @@ from tutelage.data.lexicon import surface, tokens
 from tutelage.data.nursery_contrasts import FIELDS
 from tutelage.data.pairs import nursery_pairs
 from tutelage.data.preferences import Pair
+
+Error = Literal["shuffle", "swap", "drop", "double", "contrast"]
 
 VERSION = 1
 """Raised when the same number and seed would give other pairs."""
@@ -23,24 +26,25 @@ SENTENCE = re.compile(r"[^.?!]+[.?!]")
 
 
 @cache
-def nursery_preferences(num_pairs: int, seed: int) -> tuple[Pair, ...]:
+def nursery_preferences(
+    num_pairs: int, seed: int, errors: tuple[Error, ...] = ("swap", "drop", "double", "contrast")
+) -> tuple[Pair, ...]:
     """Pairs whose subset says the error; kinds of error take turns.
 
-    swap, drop and double do so to a word of what is really said next, and of one that is dropped
+    shuffle mixes all words of a sentence. swap, drop and double do so to a word of what is really said next, and of one that is dropped
     there is one that is doubled, so that the longer side wins about as often as it loses. contrast
     is a minimal pair of grammar, in a conversation where it might be said.
     """
-    corruptions = {"swap": _swap, "drop": _drop, "double": _double}
-    kinds = [*corruptions, "contrast"]
-    contrasts = _contrasts(-(-num_pairs // len(kinds)), seed)
+    changes = {"shuffle": _shuffle, "swap": _swap, "drop": _drop, "double": _double}
+    contrasts = _contrasts(-(-num_pairs // len(errors)), seed)
     conversations, pairs = count(), []
     while len(pairs) < num_pairs:
-        kind = kinds[len(pairs) % len(kinds)]
+        kind = errors[len(pairs) % len(errors)]
         rng = generator(seed, "preferences", next(conversations))
         prompt, reply = _beginning(rng)
         if kind == "contrast":
             pairs.append(Pair(prompt, *next(contrasts), subset=kind))
-        elif bad := _corrupted(reply, corruptions[kind], rng):
+        elif bad := _corrupted(reply, changes[kind], rng):
             pairs.append(Pair(prompt, f" {reply}", f" {bad}", subset=kind))
     return tuple(pairs)
 
@@ -73,6 +77,14 @@ def _corrupted(
 def _words(words: list[str]) -> list[int]:
     """Where the words are, marks left aside."""
     return [n for n, word in enumerate(words) if word[0].isalpha()]
+
+
+def _shuffle(words: list[str], rng: random.Random) -> None:
+    """All words change places; marks stay."""
+    places = _words(words)
+    mixed = rng.sample([words[n] for n in places], len(places))
+    for n, word in zip(places, mixed, strict=True):
+        words[n] = word
 
 
 def _swap(words: list[str], rng: random.Random) -> None:

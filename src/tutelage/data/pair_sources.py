@@ -14,7 +14,7 @@ from pydantic import Field, PositiveInt
 from tutelage.config import Config, UserError, nearest
 from tutelage.data.dialogues import split_marked
 from tutelage.data.files import hub_files
-from tutelage.data.nursery_preferences import VERSION, nursery_preferences
+from tutelage.data.nursery_preferences import VERSION, Error, nursery_preferences
 from tutelage.data.preference_rows import EXAMPLE, pair_rows
 from tutelage.data.preferences import OverLong, Pair, PairData, Reading, read_pairs, texts_of
 from tutelage.data.table_files import TableFiles, find_tables, is_hub_name
@@ -195,6 +195,16 @@ class NurseryPairs(Config):
     num_pairs: PositiveInt = 4000
     """Pairs to make, equally many of each kind of error."""
 
+    errors: Annotated[tuple[Error, ...], Field(min_length=1)] = (
+        "swap",
+        "drop",
+        "double",
+        "contrast",
+    )
+    """What is wrong with the rejected sides: one word swapped with the next, dropped or said twice;
+    one point of grammar, as in a minimal pair; or shuffle, all words of a sentence mixed, which is
+    far easier to tell."""
+
     seed: Seed = 0
     """Seed of the pairs; another seed gives other pairs."""
 
@@ -203,11 +213,11 @@ class NurseryPairs(Config):
 
     def texts(self) -> Iterator[str]:
         """The texts of the pairs, for training a tokenizer."""
-        return texts_of(nursery_preferences(self.num_pairs, self.seed))
+        return texts_of(nursery_preferences(self.num_pairs, self.seed, self.errors))
 
     def fingerprint(self) -> str:
         """Hash of all that decides the pairs."""
-        first = list(nursery_preferences(min(self.num_pairs, 40), self.seed))
+        first = list(nursery_preferences(min(self.num_pairs, 40), self.seed, self.errors))
         return _hash([VERSION, self.num_pairs, self.seed, first])
 
     def read(
@@ -223,7 +233,7 @@ class NurseryPairs(Config):
     ) -> PairData:
         """The pairs as tokens, in three parts."""
         reading = Reading(max_tokens, over_long, val_fraction, test_fraction, seed, add_eos)
-        pairs = nursery_preferences(self.num_pairs, self.seed)
+        pairs = nursery_preferences(self.num_pairs, self.seed, self.errors)
         return read_pairs("the nursery", pairs, None, tokenizer, reading)
 
 

@@ -25,7 +25,7 @@ class Preference(Config):
     path: str
     """Folder or hub name of the reward model: what `tutelage reward` saved, or a sequence
     classifier with one label."""
-    batch_tokens: PositiveInt = 8192
+    batch_tokens: PositiveInt = 1536
     """Most tokens, padding included, that the reward model reads at once; changes speed and memory,
     not the scores."""
 

@@ -129,7 +129,7 @@ def test_lessons_alternate_by_round_and_keep_their_own_optimisers(compute: Compu
     train(
         student,
         learners,
-        lambda round: "second" if round % 2 else "first",
+        lambda round: ["second"] if round % 2 else ["first"],
         steps=5,
         compute=compute,
         progress=progress,
@@ -154,7 +154,7 @@ def test_a_hook_ends_the_run_at_once(compute: Compute) -> None:
     train(
         student,
         {"squares": learner(student, lesson)},
-        lambda round: "squares",
+        lambda round: ["squares"],
         steps=100,
         compute=compute,
         progress=progress,

@@ -203,7 +203,7 @@ class Ppo(Config):
             student=placed,
             tokenizer=tokenizer,
             learners={lesson.name: Learner(lesson, optimizer, scheduler, self.optim.max_grad_norm)},
-            curriculum=lambda round: lesson.name,
+            curriculum=lambda round: [lesson.name],
             steps=steps,
             compute=compute,
             milestones=self.milestones,

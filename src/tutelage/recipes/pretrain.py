@@ -208,7 +208,7 @@ class Pretrain(Config):
             student=placed,
             tokenizer=text.tokenizer,
             learners={lesson.name: learner},
-            curriculum=lambda round: lesson.name,
+            curriculum=lambda round: [lesson.name],
             steps=steps,
             compute=compute,
             milestones=self.milestones,

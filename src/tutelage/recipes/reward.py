@@ -175,7 +175,7 @@ class Reward(Config):
             student=placed,
             tokenizer=tokenizer,
             learners={lesson.name: Learner(lesson, optimizer, scheduler, self.optim.max_grad_norm)},
-            curriculum=lambda round: lesson.name,
+            curriculum=lambda round: [lesson.name],
             steps=steps,
             compute=compute,
             milestones=self.checkpoints(epoch),
@@ -186,6 +186,7 @@ class Reward(Config):
             sample=list,
             console=console,
             seed=self.seed,
+            budget=keep_best,
             watch=[keep_best] if task.rows["validation"] else [],
             conclude=lambda: parts.conclude(session),
         )

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from pydantic import PositiveInt
 
 from tutelage.config import Config
 from tutelage.run_folder import Ledger
+
+
+class Limit(Protocol):
+    """What ends a run before its last step."""
+
+    def spent(self, ledger: Ledger) -> str | None:
+        """Why the run ends here, in words, or None; the same on all processes."""
+        ...
 
 
 class Budget(Config):

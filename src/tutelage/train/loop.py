@@ -1,7 +1,7 @@
 """The training loop: whatever the lesson, one optimiser step per batch.
 
 Nothing here knows what is learned. A lesson brings batches and their loss; hooks log, evaluate,
-save and stop; the curriculum says which lesson a round is.
+save and stop; the curriculum says which lessons a round has.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ class Progress:
 
 Hook = Callable[[Progress], None]
 
+Curriculum = Callable[[int], Sequence[str]]
+"""Names of the lessons that a round has, in their order: a pure function of the round."""
+
 
 class DivergedError(RuntimeError):
     """The loss or a gradient is NaN or infinite."""
@@ -87,7 +90,7 @@ class DivergedError(RuntimeError):
 def train(
     student: torch.nn.Module,
     learners: Mapping[str, Learner],
-    curriculum: Callable[[int], str],
+    curriculum: Curriculum,
     *,
     steps: int,
     compute: Compute,
@@ -96,30 +99,44 @@ def train(
     after_round: Sequence[Hook] = (),
 ) -> None:
     """Train until `steps` updates are done or a hook sets `progress.stop`."""
-    student.train()
     while progress.step < steps and progress.stop is None:
-        learner = learners[curriculum(progress.round)]
-        began = perf_counter()
-        for batch in learner.lesson.round(student):
-            metrics = update(student, learner, batch, compute)
-            progress.step += 1
-            progress.ledger.add(batch.exposure)
-            progress.samples, progress.has_news = batch.samples, bool(batch.metrics)
-            progress.metrics = {
-                "lesson": learner.lesson.name,
-                **batch.metrics,
-                **metrics,
-                **progress.ledger.metrics(),
-                **speed(batch.exposure, perf_counter() - began),
-            }
-            for hook in after_step:
-                hook(progress)
+        for name in curriculum(progress.round):
+            student.train()
+            began = perf_counter()
+            for batch in learners[name].lesson.round(student):
+                step(student, learners[name], batch, compute, progress, began)
+                for hook in after_step:
+                    hook(progress)
+                if progress.step >= steps or progress.stop is not None:
+                    break
+                began = perf_counter()
             if progress.step >= steps or progress.stop is not None:
                 break
-            began = perf_counter()
         progress.round += 1
         for hook in after_round:
             hook(progress)
+
+
+def step(
+    student: torch.nn.Module,
+    learner: Learner,
+    batch: Batch,
+    compute: Compute,
+    progress: Progress,
+    began: float,
+) -> None:
+    """One optimiser step, and what it did to the run's progress."""
+    metrics = update(student, learner, batch, compute)
+    progress.step += 1
+    progress.ledger.add(batch.exposure)
+    progress.samples, progress.has_news = batch.samples, bool(batch.metrics)
+    progress.metrics = {
+        "lesson": learner.lesson.name,
+        **batch.metrics,
+        **metrics,
+        **progress.ledger.metrics(),
+        **speed(batch.exposure, perf_counter() - began),
+    }
 
 
 def update(

@@ -21,9 +21,10 @@ BABYLM_WORDS = ((10_000_000, 1_000_000), (100_000_000, 10_000_000), (1_000_000_0
 BABYLM_WORDS_THEN = 1_000_000_000
 
 Spacing = Literal["last", "every", "log", "babylm", "list"]
-Unit = Literal["steps", "tokens", "words", "interaction_tokens", "interaction_words"]
+Unit = Literal["steps", "rounds", "tokens", "words", "interaction_tokens", "interaction_words"]
 NAMES: dict[Unit, str] = {
     "steps": "step_{}",
+    "rounds": "round_{}",
     "tokens": "tokens_{}",
     "words": "chck_{}",
     "interaction_tokens": "checkpoint_{}_tokens",
@@ -46,8 +47,9 @@ class Milestones(Config):
     550 … 1,000, 1,500 … 10,000, then each 10,000. babylm: words seen 1M … 10M, 20M … 100M,
     200M … 1B, named chck_1M and so on. list: those of `at`."""
     unit: Unit = "steps"
-    """What `every` and `at` count: optimiser steps, tokens or words read from a corpus, or tokens
-    or words of interaction (prompts, responses, and what a judge says of them)."""
+    """What `every`, `at` and log count: optimiser steps, rounds of the curriculum, tokens or words
+    read from a corpus, or tokens or words of interaction (prompts, responses, and what a judge says
+    of them)."""
     every: PositiveInt | None = None
     """Distance of milestones with spacing every."""
     at: tuple[PositiveInt, ...] = ()
@@ -72,8 +74,11 @@ class Milestones(Config):
         return iter(sorted(set(self.at)))
 
     def counted(self) -> Unit:
-        """The unit of `points`; log counts steps and babylm counts words whatever `unit` is."""
-        own: dict[Spacing, Unit] = {"log": "steps", "babylm": "words"}
+        """The unit of `points`; log counts steps or rounds, and babylm words."""
+        own: dict[Spacing, Unit] = {
+            "log": "rounds" if self.unit == "rounds" else "steps",
+            "babylm": "words",
+        }
         return own.get(self.spacing, self.unit)
 
     def upcoming(self, position: Position) -> Upcoming:
@@ -89,6 +94,10 @@ class Position(NamedTuple):
     words: int
     interaction_tokens: int = 0
     interaction_words: int = 0
+    rounds: int = 0
+    """Rounds of the curriculum, if milestones count them."""
+    seen_words: int = 0
+    """All words that the student learned from: read, prompts, demonstrated, its own."""
 
     def facts(self) -> dict[str, int]:
         """As stored beside checkpoints and in results of evaluations; no interaction, no key."""
@@ -97,10 +106,14 @@ class Position(NamedTuple):
             "interaction_tokens": self.interaction_tokens,
             "interaction_words": self.interaction_words,
         }
+        if self.rounds:
+            read |= {"round": self.rounds}
+        if self.seen_words != self.words:
+            interaction |= {"seen_words": self.seen_words}
         return read | {name: number for name, number in interaction.items() if number}
 
     @classmethod
-    def of(cls, step: int, ledger: Ledger) -> Position:
+    def of(cls, step: int, ledger: Ledger, rounds: int = 0) -> Position:
         """The position after `step` updates with this exposure."""
         return cls(
             step,
@@ -108,6 +121,11 @@ class Position(NamedTuple):
             ledger.read_words,
             ledger.prompt_tokens + ledger.generated_tokens + ledger.judged_tokens,
             ledger.prompt_words + ledger.generated_words + ledger.judged_words,
+            rounds,
+            ledger.read_words
+            + ledger.prompt_words
+            + ledger.demonstrated_words
+            + ledger.generated_words,
         )
 
 
@@ -131,7 +149,7 @@ class Upcoming:
 
 def milestone_name(unit: Unit, at: int) -> str:
     """`step_1000`, `tokens_500K`, BabyLM's `chck_7M`, or `checkpoint_100K_tokens`."""
-    return NAMES[unit].format(at if unit == "steps" else _short(at))
+    return NAMES[unit].format(at if unit in ("steps", "rounds") else _short(at))
 
 
 def run_name(

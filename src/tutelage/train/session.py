@@ -18,9 +18,9 @@ from tutelage.config import Config
 from tutelage.rewards.protocol import RewardError
 from tutelage.run_folder import RunFolder, disk_is_full
 from tutelage.spreadsheets import write_spreadsheets
-from tutelage.train.budget import Budget
+from tutelage.train.budget import Budget, Limit
 from tutelage.train.checkpoint import Hub, push, save_checkpoint
-from tutelage.train.loop import DivergedError, Hook, Learner, Progress, Stop, train
+from tutelage.train.loop import Curriculum, DivergedError, Hook, Learner, Progress, Stop, train
 from tutelage.train.milestones import Due, Milestones, Position, milestone_name
 from tutelage.train.resume import ResumePoints, newest_point
 from tutelage.train.signals import EXIT_STATUS, Signals, listening
@@ -60,7 +60,7 @@ class Session:
     student: torch.nn.Module
     tokenizer: Any
     learners: Mapping[str, Learner]
-    curriculum: Callable[[int], str]
+    curriculum: Curriculum
     steps: int
     compute: Compute
     milestones: Milestones
@@ -71,10 +71,12 @@ class Session:
     sample: Sample
     console: Console
     seed: int
-    budget: Budget = field(default_factory=Budget)
+    budget: Limit = field(default_factory=Budget)
     """What ends the run before its last step."""
     watch: Sequence[Hook] = ()
     """Further hooks after every step."""
+    at_milestone: Callable[[str], None] | None = None
+    """Called with the name of each milestone, on the main process: writes what else is kept."""
     conclude: Callable[[], None] | None = None
     """Called once training is complete, on all processes; and again if that run is resumed."""
     has_spreadsheets: bool = False
@@ -129,7 +131,7 @@ class Session:
             self.study,
             *self.watch,
         ]
-        after_round: list[Hook] = [self.agree]
+        after_round: list[Hook] = [self.milestone_of_rounds, self.agree]
         with listening(self.signals), self.display:
             try:
                 train(
@@ -163,7 +165,8 @@ class Session:
 
     def position(self) -> Position:
         """Where the run stands, in steps, tokens and words."""
-        return Position.of(self.progress.step, self.progress.ledger)
+        rounds = self.progress.round if self.milestones.counted() == "rounds" else 0
+        return Position.of(self.progress.step, self.progress.ledger, rounds)
 
     def say(self, text: str) -> None:
         """Tell the person at the terminal, once for all processes."""
@@ -189,6 +192,16 @@ class Session:
 
     def milestone(self, progress: Progress) -> None:
         """Save and evaluate if this step reached a milestone, or is the last."""
+        if self.milestones.counted() != "rounds":
+            self.pass_milestones(progress)
+
+    def milestone_of_rounds(self, progress: Progress) -> None:
+        """The same after a round, where milestones count rounds."""
+        if self.milestones.counted() == "rounds":
+            self.pass_milestones(progress)
+
+    def pass_milestones(self, progress: Progress) -> None:
+        """Save and evaluate if a milestone was reached, or the end."""
         due = self.upcoming.passed(self.position())
         if due is None and progress.step == self.steps:
             due = self.last()
@@ -198,7 +211,7 @@ class Session:
     def last(self) -> Due:
         """The end of the run as a milestone; among checkpoints of interaction, named like them."""
         unit = self.milestones.counted()
-        unit = unit if unit.startswith("interaction") else "steps"
+        unit = unit if unit.startswith(("interaction", "rounds")) else "steps"
         at = getattr(self.position(), unit)
         return Due(milestone_name(unit, at), at)
 
@@ -214,6 +227,8 @@ class Session:
                 self.folder.write_eval(name, due.name, {**self.position().facts(), **result})
             if self.has_spreadsheets:
                 write_spreadsheets(self.folder.path)
+            if self.at_milestone is not None:
+                self.at_milestone(due.name)
             if self.hub.repo is not None:
                 push(path, self.hub.repo, self.hub, self.display)
 
@@ -226,7 +241,9 @@ class Session:
     def look(self, progress: Progress) -> Mapping[str, Mapping[str, Any]]:
         """Evaluate and sample; the random numbers that training draws are left as they were."""
         self.last_look = progress.step
+        began = time.monotonic()
         results = self.evaluate()
+        seconds = time.monotonic() - began
         samples = self.sample()
         measures = {
             f"eval/{name}/{measure}": value
@@ -234,7 +251,8 @@ class Session:
             for measure, value in result["measures"].items()
         }
         if measures:
-            self.write({**progress.ledger.metrics(), **measures})
+            cost = {"time/eval_seconds": seconds}
+            self.write({**progress.ledger.metrics(), **measures, **cost})
         if self.compute.is_main:
             for row in samples:
                 self.folder.append_sample({"step": progress.step, **row})

@@ -11,6 +11,7 @@ import torch
 from models.students import VOCAB, gpt2, other, tokenizer_of
 from tutelage.data.prompts import Prompt
 from tutelage.lessons.shaping import Kl, Shaping
+from tutelage.lessons.stage import Solo
 from tutelage.lessons.trial import Trial
 from tutelage.lessons.updates import PpoUpdate
 from tutelage.models.student_module import Student, new_value_head
@@ -66,7 +67,16 @@ def trial(student: Student | None = None, **options: Any) -> Trial:
         "machine": ComputeConfig(use_cpu=True, precision="fp32").build(),
         **options,
     }
-    return Trial(student, tokenizer_of(), prompts(), values.pop("reward", reward), **values)
+    sampling = values.pop("sampling")
+    stage = Solo(
+        student,
+        tokenizer_of(),
+        values.pop("reward", reward),
+        sampling=sampling,
+        seed=values["seed"],
+        machine=values["machine"],
+    )
+    return Trial(student, prompts(), stage, temperature=sampling.temperature, **values)
 
 
 def gradients(lesson: Trial, batch: Any) -> tuple[dict[str, float], list[torch.Tensor]]:

@@ -44,6 +44,7 @@ class Appraiser:
         *,
         temperature: float,
         microbatch_tokens: int | None,
+        is_own: bool = True,
         machine: Machine,
     ):
         self.student = student
@@ -53,6 +54,8 @@ class Appraiser:
         self.reference = reference
         self.temperature = temperature
         self.microbatch_tokens = microbatch_tokens
+        # Decoding rounds at other places than learning does, and the first ratio has to be 1.
+        self.scores_again = not is_own or machine.precision != "fp32"
         self.machine = machine
         self.kl_coef = kl.coef
         self.moments = torch.zeros(3, dtype=torch.float64)
@@ -88,13 +91,10 @@ class Appraiser:
 
     def look_back(self, rollout: Rollout) -> dict[str, Tensor]:
         """Log-probabilities and values as they were, and those of the reference."""
-        told = {"logprobs": rollout.logprobs}
-        if rollout.values is not None:
-            told["values"] = rollout.values
-        if self.machine.precision != "fp32":
-            # Decoding rounds at other places than learning does, and the first ratio has to be 1.
-            again = self.scores_of(self.student, rollout)
-            told = {name: getattr(again, name) for name in told}
+        seen = self.scores_of(self.student, rollout) if self.scores_again else rollout
+        told = {"logprobs": seen.logprobs}
+        if seen.values is not None:
+            told["values"] = seen.values
         if self.reference is not None:
             with self.reference() as reference:
                 told["ref_logprobs"] = self.scores_of(reference, rollout).logprobs

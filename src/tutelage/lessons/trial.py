@@ -1,6 +1,7 @@
 """Trial: the student writes, a reward says how good that was, and an update learns from it.
 
-A round samples responses to a batch of prompts, scores them, and hands out epochs × minibatches.
+A round has responses to a batch of prompts written and scored (`stage.py`), appraises them, and
+hands out epochs × minibatches.
 Everything that is random in it is a pure function of the seed and the round, so a round that was
 interrupted is done again from its start.
 """
@@ -17,21 +18,20 @@ from torch import Tensor
 from tutelage.batch import Batch
 from tutelage.config import UserError
 from tutelage.data.packing import BlockOrder
-from tutelage.data.prompts import Prompt, columns_of
+from tutelage.data.prompts import Prompt
 from tutelage.lessons.appraisal import Appraiser, Reference
 from tutelage.lessons.experience import Rows, portions
-from tutelage.lessons.records import round_exposure, round_samples
 from tutelage.lessons.updates import refuse_indivisible
-from tutelage.rewards.protocol import RewardError, Scores, checked
-from tutelage.rollout.engine import Rollout, Sampling, sample
+from tutelage.rewards.protocol import Scores
+from tutelage.rollout.engine import Rollout
 from tutelage.tensors import generator
 
 if TYPE_CHECKING:
     from tutelage.lessons.machine import Machine
     from tutelage.lessons.shaping import Kl, Shaping
+    from tutelage.lessons.stage import Stage
     from tutelage.lessons.updates import AnyUpdate
     from tutelage.models.student_module import Student
-    from tutelage.rewards.protocol import Reward
 
 
 class Portion(NamedTuple):
@@ -60,11 +60,10 @@ class Trial:
     def __init__(
         self,
         student: Student,
-        tokenizer: Any,
         prompts: Sequence[Prompt],
-        reward: Reward,
+        stage: Stage,
         *,
-        sampling: Sampling,
+        temperature: float,
         update: AnyUpdate,
         shaping: Shaping,
         kl: Kl,
@@ -76,10 +75,9 @@ class Trial:
     ):
         refuse_indivisible(batch_size, update, machine.num_processes)
         self.student = student
-        self.tokenizer = tokenizer
         self.prompts = prompts
-        self.reward = reward
-        self.sampling = sampling
+        self.stage = stage
+        self.temperature = temperature
         self.update = update
         self.appraiser = Appraiser(
             student,
@@ -87,8 +85,9 @@ class Trial:
             shaping,
             kl,
             reference,
-            temperature=sampling.temperature,
+            temperature=temperature,
             microbatch_tokens=microbatch_tokens,
+            is_own=stage.is_own,
             machine=machine,
         )
         self.batch_size = batch_size
@@ -107,23 +106,17 @@ class Trial:
         """One round; `student` is what the processes wrapped around the lesson's own."""
         student.eval()  # no dropout: the first ratio is 1
         prompts = self.next_prompts()
-        seconds = {}
         with self.machine.gathered(student):
+            numbers = range(self.batch_size)[self.own_rows()]
+            played = self.stage.play(prompts, round=self.rounds, row_numbers=numbers)
             began = perf_counter()
-            rollout = self.write(prompts)
-            seconds["time/rollout_seconds"] = perf_counter() - began
-            began = perf_counter()
-            scores = self.score(prompts, rollout)
-            seconds["time/reward_seconds"] = perf_counter() - began
-            began = perf_counter()
-            experience, metrics = self.experience(rollout, scores)
-            seconds["time/scoring_seconds"] = perf_counter() - began
-        texts = [prompt.text for prompt in prompts]
-        rows = self.machine.collect(round_samples(texts, rollout, scores))
+            experience, metrics = self.experience(played.rollout, played.scores)
+            seconds = perf_counter() - began
+        rows = self.machine.collect(played.samples)
         news = {
-            "metrics": {**metrics, **seconds},
+            "metrics": {**metrics, **played.metrics, "time/scoring_seconds": seconds},
             "samples": rows if self.machine.rank == 0 else (),
-            "exposure": round_exposure(texts, rollout, total=self.machine.sum),
+            "exposure": played.exposure,
         }
         for epoch in range(self.update.epochs):
             for number, indices in enumerate(self.minibatches(epoch)):
@@ -134,8 +127,8 @@ class Trial:
         self.appraiser.adapt(metrics, self.batch_size)
 
     def next_prompts(self) -> list[Prompt]:
-        """This process's prompts of the round, each as often as the update wants responses."""
-        group = self.update.group_size
+        """This process's prompts of the round, each as often as texts of it are wanted."""
+        group = self.update.group_size * self.stage.voices
         num_groups = self.batch_size // group
         indices = self.order.indices(self.rounds * num_groups, num_groups)
         rows = [index for index in indices for _ in range(group)]
@@ -145,33 +138,6 @@ class Trial:
         """This process's rows of the round's."""
         size = self.batch_size // self.machine.num_processes
         return slice(self.machine.rank * size, (self.machine.rank + 1) * size)
-
-    def write(self, prompts: Sequence[Prompt]) -> Rollout:
-        """The student's responses."""
-        with self.machine.autocast():
-            return sample(
-                self.student,
-                self.tokenizer,
-                [prompt.token_ids for prompt in prompts],
-                self.sampling,
-                seed=generator(self.seed, "rollout", self.rounds).initial_seed(),
-                row_numbers=range(self.batch_size)[self.own_rows()],
-            )
-
-    def score(self, prompts: Sequence[Prompt], rollout: Rollout) -> Scores:
-        """What the reward says; if it fails on one process, it fails on all."""
-        texts = [prompt.text for prompt in prompts]
-        scores, failure = None, None
-        try:
-            found = self.reward(texts, rollout.responses, **columns_of(prompts))
-            scores = checked(found, texts, rollout.responses)
-        except RewardError as error:
-            failure = error
-        failed = torch.tensor([failure is not None], dtype=torch.long, device=self.machine.device)
-        if int(self.machine.sum(failed)):
-            raise failure or RewardError("The reward failed in another process; see its message.")
-        assert scores is not None
-        return scores
 
     def experience(self, rollout: Rollout, scores: Scores) -> tuple[Experience, dict[str, float]]:
         """Everything that the round's updates need, and how the rollout went."""
@@ -233,7 +199,7 @@ class Trial:
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The summed loss of a portion, and sums to log."""
         rows, old = microbatch
-        now = rows.scores(student, temperature=self.sampling.temperature, entropy=True)
+        now = rows.scores(student, temperature=self.temperature, entropy=True)
         loss, sums = self.update.loss(now, old)
         penalty = self.appraiser.kl_penalty(now, old)
         if penalty is None:
@@ -245,6 +211,7 @@ class Trial:
         return {
             "rounds": self.rounds,
             "appraiser": self.appraiser.state_dict(),
+            "stage": self.stage.state_dict(),
             "num_prompts": len(self.prompts),
         }
 
@@ -258,6 +225,7 @@ class Trial:
             )
         self.rounds = state["rounds"]
         self.appraiser.load_state_dict(state["appraiser"])
+        self.stage.load_state_dict(state["stage"])
 
 
 def portion(experience: Experience, indices: list[int], device: torch.device) -> Portion:

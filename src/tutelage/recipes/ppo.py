@@ -171,6 +171,7 @@ class Ppo(Config):
 
     def session(self, compute: Compute, folder: RunFolder, console: Console) -> Session:
         """Everything that trains, ready to start."""
+        from tutelage.lessons.stage import Solo
         from tutelage.lessons.trial import Trial
 
         tokenizer = self.tokenizer.of(self.student.path)
@@ -180,12 +181,19 @@ class Ppo(Config):
         refuse_long_prompts(prompts, student.context, self.rollout.max_tokens)
         reference = self.reference(student, tokenizer, compute.device)
         placed = compute.place(student)
-        lesson = Trial(
+        stage = Solo(
             student,
             tokenizer,
-            prompts,
             self.reward.build(compute.device),
             sampling=self.rollout,
+            seed=self.seed,
+            machine=compute,
+        )
+        lesson = Trial(
+            student,
+            prompts,
+            stage,
+            temperature=self.rollout.temperature,
             update=self.update,
             shaping=self.shaping,
             kl=self.kl,

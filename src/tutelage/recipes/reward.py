@@ -119,11 +119,6 @@ class Reward(Config):
 
     def check(self) -> None:
         """Refuse what can be refused before anything heavy loads."""
-        self.data.check()
-        self.model.check()
-        self.tokenizer.check()
-        self.trackers.check()
-        self.hub.check()
         if self.data.kind == "ages" and (self.margin or self.centring_coef):
             option = "--margin" if self.margin else "--centring-coef"
             raise UserError(f"{option} is about pairs, but --data.kind is ages. Leave it out.")
@@ -132,6 +127,11 @@ class Reward(Config):
                 "--per-epoch.checkpoints and --milestones both say when checkpoints are saved. "
                 "Give one of them."
             )
+        self.data.check()
+        self.model.check()
+        self.tokenizer.check()
+        self.trackers.check()
+        self.hub.check()
 
     def run(self, resume: Path | None = None) -> int:
         """Train; returns the exit status."""

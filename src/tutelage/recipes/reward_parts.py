@@ -51,8 +51,9 @@ class Parts:
     def conclude(self, session: Session) -> None:
         """Test the best model, and save it with the scale of its scores.
 
-        What is tested is loaded from its folder, as its users will load it. Done once: a run that
-        goes on after its end finds the card.
+        What is tested is loaded from its folder, as its users will load it, but at the scale of
+        training, at which a margin is a probability. Done once: a run that goes on after its end
+        finds the card.
         """
         compute, folder = session.compute, session.folder
         path = folder.checkpoints / BEST
@@ -64,6 +65,7 @@ class Parts:
         if not compute.is_main or card_path.is_file():
             return
         model = load_reward_model(str(path)).model.to(compute.device)
+        self.task.begin(model)
         self._normalise(model, session)
         position = json.loads((path / "milestone.json").read_text())
         if not self.texts["test"].lengths:
@@ -78,7 +80,5 @@ class Parts:
         """Give the saved model the scale of its scores on held-out texts."""
         part = "validation" if self.texts["validation"].lengths else "train"
         scale = self.task.scale(self.scores(model, part, Alone(session.compute)))
-        if scale is None:
-            return
-        model.normalise(**scale._asdict())
-        write_scale(session.folder.checkpoints / BEST, **scale._asdict())
+        if scale is not None:
+            write_scale(session.folder.checkpoints / BEST, **scale._asdict())

@@ -63,7 +63,7 @@ class Task(Protocol):
     """Of what was read, kept and left out."""
 
     def begin(self, model: RewardModel) -> None:
-        """Prepare a new model."""
+        """Give a model the scale that it is trained and tested at."""
         ...
 
     def lesson(self, texts: Texts, options: LessonOptions) -> Lesson:
@@ -98,7 +98,8 @@ class PreferenceTask:
         self.normalise = normalise
 
     def begin(self, model: RewardModel) -> None:
-        """Nothing to do."""
+        """Let scores be what the read-out says: their differences are log odds."""
+        model.normalise(scale=1.0, shift=0.0)
 
     def lesson(self, texts: Texts, options: LessonOptions) -> Preference:
         """Bradley–Terry over the training pairs."""

@@ -1,0 +1,173 @@
+"""How a run's words developed: their surprisal at its milestones, and where milestones lie.
+
+A milestone has a place on three axes: steps of the curriculum, words seen (read, prompts,
+demonstrated and its own) and optimiser updates. A curve is fitted once, over log10 steps; the place
+of an age on the other axes is how many words were seen, or updates made, by that step.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from tutelage.config import UserError
+from tutelage.evals.naoa import FRACTIONS, Array, Refusal, fit_double_sigmoid, naoa
+
+AXES = ("steps", "words", "updates")
+WordAges: TypeAlias = dict[str, list[float] | str]
+"""Of each word log10 of the step at which each of FRACTIONS of its fall is past, or why it has no
+age."""
+
+
+class Unusable(NamedTuple):
+    """Why a run can't be compared."""
+
+    reason: str
+
+
+class Development(NamedTuple):
+    """What a finished run stored of its words."""
+
+    places: dict[str, Array]
+    """Of each axis, where the milestones lie, rising; no words if none were counted."""
+    bits: dict[str, Array]
+    """Mean surprisal of each word at each milestone; NaN where it has none."""
+    finals: dict[str, float]
+    """The first measure of each other eval at its last milestone."""
+
+    def step_at(self, axis: str, place: float) -> float:
+        """The step at which so many words were seen, or updates made."""
+        return float(np.interp(place, self.places[axis], self.places["steps"]))
+
+    def until(self, step: float) -> Development:
+        """The same run, had it ended at a step: between two milestones, curves are straight."""
+        steps = self.places["steps"]
+        if step >= steps[-1]:
+            return self
+        kept = [*steps[steps < step], step]
+        return self._replace(
+            places={axis: np.interp(kept, steps, places) for axis, places in self.places.items()},
+            bits={word: np.interp(kept, steps, bits) for word, bits in self.bits.items()},
+        )
+
+    def ages_along(self, axis: str, ages: list[float]) -> Array:
+        """Ages in log10 steps as log10 of the words seen, or updates made, by then."""
+        steps = 10 ** np.array(ages)
+        return np.log10(np.interp(steps, self.places["steps"], self.places[axis]))
+
+
+class Fits:
+    """Ages of words; a curve that was fitted before is not fitted again."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.stored: dict[str, WordAges] = json.loads(path.read_text()) if path.exists() else {}
+        self.used: dict[str, WordAges] = {}
+
+    def ages(self, development: Development) -> WordAges:
+        """The ages of all words of a run."""
+        steps = development.places["steps"]
+        key = hashlib.sha256(steps.tobytes())
+        for word, bits in development.bits.items():
+            key.update(json.dumps(word).encode() + bits.tobytes())
+        name = key.hexdigest()
+        if name not in self.used:
+            self.used[name] = self.stored.get(name) or _ages(development)
+        return self.used[name]
+
+
+def read_development(folder: Path) -> Development | Unusable:
+    """A run's record of its words, or why there is none that can be compared."""
+    if not (folder / "config.yaml").is_file():
+        return Unusable("it has not begun")
+    by_step: dict[int, dict[str, Any]] = {}
+    for path in sorted((folder / "evals" / "surprisal").glob("[!.]*.json")):
+        result = _read(path)
+        if "step" not in result or "word_surprisals" not in result:
+            raise UserError(f"{path} is not a result of the suite surprisal. Remove or restore it.")
+        by_step[result.get("round", result["step"])] = result
+    results = [by_step[step] for step in sorted(by_step)]
+    if not any(step > 0 for step in by_step):
+        return Unusable("it has no surprisals of words yet")
+    if why := _unfinished(folder, results[-1]["step"]):
+        return Unusable(why)
+    places = {"steps": sorted(by_step), "updates": [result["step"] for result in results]}
+    seen = [result.get("seen_words", result.get("words")) for result in results]
+    if None not in seen:
+        places["words"] = seen
+    return Development(
+        {axis: np.array(places[axis], dtype=float) for axis in AXES if axis in places},
+        _bits(results),
+        _finals(folder / "evals", results[-1]),
+    )
+
+
+def _ages(development: Development) -> WordAges:
+    steps = development.places["steps"]
+    x = np.log10(steps, out=np.full(len(steps), math.nan), where=steps > 0)
+    found: WordAges = {}
+    for word, bits in development.bits.items():
+        fit = fit_double_sigmoid(x, bits)
+        if isinstance(fit, Refusal):
+            found[word] = fit.reason
+        else:
+            found[word] = [round(naoa(fit, fraction), 6) for fraction in FRACTIONS]
+    return found
+
+
+def _bits(results: list[dict[str, Any]]) -> dict[str, Array]:
+    bits: dict[str, Array] = {}
+    for index, result in enumerate(results):
+        for row in result["word_surprisals"]:
+            curve = bits.setdefault(row["word"], np.full(len(results), math.nan))
+            if row["surprisal"] is not None:
+                curve[index] = row["surprisal"]
+    return bits
+
+
+def _finals(evals: Path, surprisal: dict[str, Any]) -> dict[str, float]:
+    """The first measure of each eval's last milestone, by the name of the eval and its own."""
+    last = {"surprisal": surprisal}
+    for path in sorted(evals.glob("*/[!.]*.json")):
+        name = path.parent.name
+        if name in ("acquisition", "surprisal"):
+            continue
+        result = _read(path)
+        if "step" in result and result["step"] >= last.get(name, result)["step"]:
+            last[name] = result
+    finals = {}
+    for name, result in last.items():
+        for measure, value in list(result.get("measures", {}).items())[:1]:
+            if value is not None:
+                finals[name if name == measure else f"{name} {measure}"] = float(value)
+    return finals
+
+
+def _unfinished(folder: Path, step: int) -> str | None:
+    """Why a run whose last milestone is at an update has not come to its end; None if it has."""
+    import yaml
+
+    path = folder / "environment.json"
+    sessions = _read(path).get("sessions") if path.exists() else None
+    planned = sessions[-1].get("steps") if sessions else None
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    # Nobody knows beforehand how far a run with a budget goes.
+    has_budget = any((config.get("budget") or {}).values())
+    if planned is None or step >= planned or has_budget:
+        return None
+    return f"it is not finished: its last milestone is at update {step:,} of {planned:,}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not JSON ({error}). Remove or restore it.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} does not hold a JSON object. Remove or restore it.")
+    return content

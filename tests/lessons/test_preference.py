@@ -32,6 +32,7 @@ def preference(texts, **options) -> Preference:
     settings = {
         "margins": None,
         "num_words": [len(row) for row in rows()],
+        "num_tokens": [len(row) for row in rows()],
         "batch_size": NUM_PAIRS,
         "microbatch_tokens": None,
         "centring_coef": 0.0,
@@ -47,6 +48,7 @@ def regression(texts, **options) -> Regression:
         "targets": [float(i) for i in range(2 * NUM_PAIRS)],
         "spread": 2.0,
         "num_words": [len(row) for row in rows()],
+        "num_tokens": [len(row) for row in rows()],
         "batch_size": 2 * NUM_PAIRS,
         "microbatch_tokens": None,
         "seed": 0,

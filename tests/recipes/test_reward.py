@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from models.reward_models import small_model, word_tokenizer
 from recipes.judging import BAD, GOOD, options, write_ages, write_pairs
 from recipes.pretraining import finish, process, rows, weights
+from rewards.classifiers import save_classifier, tokenizer_of
 from test_docs import undocumented
 from tutelage.cli import main
 from tutelage.lessons.texts import Texts, TokenTexts
@@ -79,6 +81,10 @@ def test_it_learns_which_word_is_better(pairs: Path, tmp_path: Path, readout: st
 
 class Uncached(Reward):
     """Reads its texts with the frozen trunk each time."""
+
+    @classmethod
+    def recipe_name(cls) -> str:
+        return "reward"
 
     def texts(self, model: Any, task: Any, compute: Any, console: Any) -> Mapping[str, Texts]:
         return {part: TokenTexts(rows) for part, rows in task.rows.items()}
@@ -250,20 +256,14 @@ def test_margins_and_centring_change_the_loss(pairs: Path, tmp_path: Path) -> No
 def test_an_epoch_has_as_many_validations_and_checkpoints_as_asked_for(
     pairs: Path, tmp_path: Path
 ) -> None:
-    """RM-5: with nine batches an epoch; and no test set, no card."""
+    """RM-5: with eight batches an epoch; and no test set, no card."""
     out = tmp_path / "run"
-    settings = {"steps": None, "epochs": 2, "per_epoch__validations": 3, "test_fraction": 0}
+    settings = {"steps": None, "epochs": 2, "per_epoch__validations": 2, "test_fraction": 0}
     settings |= {"per_epoch__checkpoints": 1, "val_fraction": 0.28, "normalise": False}
     assert main(options(pairs, out, **settings)) == 0
-    assert [row["step"] for row in rows(out) if "eval/validation/loss" in row] == [
-        3,
-        6,
-        9,
-        12,
-        15,
-        18,
-    ]
-    assert {path.name for path in (out / "checkpoints").iterdir()} == {"step_9", "step_18", "best"}
+    validated = [row["step"] for row in rows(out) if "eval/validation/loss" in row]
+    assert validated == [4, 8, 12, 16]
+    assert {path.name for path in (out / "checkpoints").iterdir()} == {"step_8", "step_16", "best"}
     assert not (out / "evals" / "reward-card").exists()
     facts = json.loads((out / "checkpoints" / "best" / "reward_model.json").read_text())
     assert (facts["scale"], facts["shift"]) == (1, 0)
@@ -333,3 +333,53 @@ def refused(arguments: list[str], folder: Path, capsys: pytest.CaptureFixture, s
     assert said in printed
     assert "Traceback" not in printed
     return status == 2 and not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("trunk", "more", "said"),
+    [
+        ("bert", {"readout__kind": "layerwise_attention"}, "reads a T5, but --model.path"),
+        ("bert", {"readout__kind": "last_token", "model__frozen": True}, "can't be taken apart"),
+        ("t5", {"readout__kind": "last_token"}, "with encoder and decoder"),
+        ("encoder", {"readout__kind": "decoder_output"}, "has no weights for decoder."),
+        ("labels", {"readout__kind": "last_token"}, "has 2 labels"),
+        ("bert", {"readout__kind": "last_token", "max_tokens": 40}, "reads at most 16 tokens"),
+    ],
+)
+def test_a_trunk_that_the_read_out_cannot_use_is_refused(
+    tmp_path: Path, trunk: str, more: dict, said: str, capsys: pytest.CaptureFixture
+) -> None:
+    """RM-1, RM-6."""
+    folder = tmp_path / trunk
+    if trunk in ("bert", "labels"):
+        save_classifier(folder, "Bert", tokenizer_of(), num_labels=1 + (trunk == "labels"))
+    else:
+        kind = "decoder_output" if trunk == "t5" else "full_attention"
+        small_model(kind).save(folder, word_tokenizer())
+    data = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"w{n}", "chosen": " w18", "rejected": " w19"} for n in range(16)]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    shape = {f"model__{name}": None for name in ("layers", "heads", "width")}
+    settings = {"model__path": folder, "max_tokens": 16, **shape, **more}
+    assert refused(options(data, tmp_path / "run", **settings), tmp_path, capsys, said)
+
+
+def test_real_dialogues_frozen_and_not(shared_data: Path, tmp_path: Path) -> None:
+    """RM-1, RM-3, RM-4: hh-rlhf with T5's tokenizer; the card says what the model is worth."""
+    for name, more in (("frozen", {"model__frozen": True}), ("whole", {})):
+        out = tmp_path / name
+        settings = {
+            "data__kind": "hh_rlhf",
+            "data__subsets": "harmless-base",
+            "tokenizer__path": shared_data / "tokenizers" / "t5",
+            "tokenizer__vocab_size": None,
+            "max_tokens": 128,
+            "over_long": "truncate_prompt_left",
+            "steps": 12,
+        }
+        assert main(options(shared_data / "hh_rlhf", out, **settings, **more)) == 0
+        found = card(out)
+        assert found["measures"].keys() > {"accuracy", "accuracy_length", "above_length_low"}
+        assert found["verdict"].startswith(("Beats length", "Does not beat length"))
+        data = found["data"]
+        assert data["read"] == sum(data.values()) - data["read"] - data["cut"] == 1700

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import PositiveInt
+
 from tutelage.config import Config, UserError
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class Surprisal(Config):
     data: Path | None = None
     """Word set: JSON lines, JSON or CSV, or the folder of cdi_childes.json; the words of the
     nursery if not given."""
+    max_contexts: PositiveInt | None = None
+    """Read at most so many contexts of each word, the first ones, to save time; default: all."""
 
     def check(self) -> None:
         """Refuse a missing file or malformed row."""
@@ -89,6 +93,14 @@ class Surprisal(Config):
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _words(self) -> WordSet:
+        words = self._all_words()
+        most = self.max_contexts
+        if most is None:
+            return words
+        kept = tuple(word._replace(contexts=word.contexts[:most]) for word in words.words)
+        return words._replace(words=kept)
+
+    def _all_words(self) -> WordSet:
         if self.data is None:
             return _nursery()
         from tutelage.data.word_files import load_words

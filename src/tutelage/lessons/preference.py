@@ -25,6 +25,7 @@ class Preference:
         texts: What is read: pair i is made of text 2 i, the chosen, and 2 i + 1, the rejected.
         margins: By how much each pair's scores should differ at least, if that is known.
         num_words: Words of each text.
+        num_tokens: Tokens of each text.
         batch_size: Pairs per optimiser step, over all processes.
         microbatch_tokens: Most places of texts in a forward pass, padding included.
         centring_coef: Weight of what keeps scores around 0.
@@ -41,6 +42,7 @@ class Preference:
         *,
         margins: Sequence[float] | None,
         num_words: Sequence[int],
+        num_tokens: Sequence[int],
         batch_size: int,
         microbatch_tokens: int | None,
         centring_coef: float,
@@ -51,6 +53,7 @@ class Preference:
         self.texts = texts
         self.margins = None if margins is None else torch.tensor(margins)
         self.num_words = num_words
+        self.num_tokens = num_tokens
         self.num_pairs = len(texts.lengths) // 2
         pairs = range(self.num_pairs)
         self.lengths = [max(texts.lengths[2 * i], texts.lengths[2 * i + 1]) for i in pairs]
@@ -71,7 +74,7 @@ class Preference:
             num_terms=self.batch_size,
             exposure={
                 "read_words": sum(self.num_words[row] for row in rows),
-                "read_tokens": sum(self.texts.lengths[row] for row in rows),
+                "read_tokens": sum(self.num_tokens[row] for row in rows),
             },
             name=f"pairs {self.position} to {self.position + self.batch_size - 1} of the order",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -83,7 +83,7 @@ def round_samples(prompts: Sequence[str], rollout: Rollout, scores: Scores) -> l
 
 def round_exposure(
     prompts: Sequence[str], rollout: Rollout, *, total: Callable[[Tensor], Tensor]
-) -> Mapping[str, int]:
+) -> dict[str, int]:
     """Words and tokens of prompts and responses, over all processes."""
     counts = {
         "prompt_words": sum(len(prompt.split()) for prompt in prompts),

@@ -26,6 +26,7 @@ class Regression:
         targets: The number of each text.
         spread: Standard deviation of the numbers: losses are taken in this unit.
         num_words: Words of each text.
+        num_tokens: Tokens of each text.
         batch_size: Texts per optimiser step, over all processes.
         microbatch_tokens: Most places of texts in a forward pass, padding included.
         seed: Of the order.
@@ -42,6 +43,7 @@ class Regression:
         targets: Sequence[float],
         spread: float,
         num_words: Sequence[int],
+        num_tokens: Sequence[int],
         batch_size: int,
         microbatch_tokens: int | None,
         seed: int,
@@ -52,6 +54,7 @@ class Regression:
         self.targets = torch.tensor(targets)
         self.spread = spread
         self.num_words = num_words
+        self.num_tokens = num_tokens
         self.order = BlockOrder(len(texts.lengths), seed)
         self.batch_size = batch_size
         self.microbatch_tokens = microbatch_tokens
@@ -62,13 +65,14 @@ class Regression:
     def round(self, student: torch.nn.Module) -> Iterator[Batch]:
         """The next batch."""
         rows = self.order.indices(self.position, self.batch_size)
-        lengths = self.texts.lengths
         yield Batch(
-            microbatches=shared_portions(lengths, rows, self.machine, self.microbatch_tokens),
+            microbatches=shared_portions(
+                self.texts.lengths, rows, self.machine, self.microbatch_tokens
+            ),
             num_terms=self.batch_size,
             exposure={
                 "read_words": sum(self.num_words[row] for row in rows),
-                "read_tokens": sum(lengths[row] for row in rows),
+                "read_tokens": sum(self.num_tokens[row] for row in rows),
             },
             name=f"texts {self.position} to {self.position + self.batch_size - 1} of the order",
         )

@@ -4,13 +4,11 @@ The age of a text is log2 of the training step at which its writer would write s
 as much as it is older than the learner.
 """
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Shape = Literal["difference", "ratio", "raw", "binary"]
+from tutelage.objectives.shapes import Shape
 
 
 def age_reward(

@@ -15,4 +15,8 @@ RECIPES = {
         "tutelage.recipes.ppo:Ppo",
         "Train a student on its own samples and any reward.",
     ),
+    "tnd": Entry(
+        "tutelage.recipes.tnd_presets:Tnd",
+        "Train a student by trials and demonstrations, with a teacher.",
+    ),
 }

@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tutelage.config import Config, UserError
 from tutelage.data import AnyCorpus
-from tutelage.data.cache import default_cache_dir
-from tutelage.data.corpora import BabyLMCorpus, Corpus
+from tutelage.data.corpora import BabyLMCorpus
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.tokenizer import TokenizerConfig
 from tutelage.evals.along import Along
 from tutelage.evals.minimal_pairs import MinimalPairs
 from tutelage.models.student import StudentConfig
 from tutelage.recipes.conduct import conduct
+from tutelage.recipes.text import Samples, Text, evaluate, read_text, refuse_long_blocks
 from tutelage.run_folder import RunFolder, default_path
 from tutelage.train.checkpoint import Hub
 from tutelage.train.compute import ComputeConfig
@@ -29,54 +29,9 @@ from tutelage.train.session import Saving, Session
 from tutelage.train.trackers import Trackers
 
 if TYPE_CHECKING:
-    import torch
     from rich.console import Console
 
-    from tutelage.data.packing import Blocks
-    from tutelage.models.student import Student
     from tutelage.train.compute import Compute
-
-
-class Samples(Config):
-    """What the student writes at each evaluation, for people to read."""
-
-    prompts: tuple[str, ...] = ("",)
-    """Prompts to continue; an empty one starts a new document. None: no samples."""
-    num: PositiveInt = 2
-    """Samples of each prompt."""
-    max_tokens: PositiveInt = 48
-    """Longest sample, in tokens; shorter where the student's context ends."""
-
-    def room(self, student: Student, tokenizer: Any) -> int:
-        """Tokens that the student can add to the longest prompt."""
-        longest = max(len(tokenizer(prompt)["input_ids"]) for prompt in self.prompts)
-        room = student.context - max(longest, 1)
-        if room < 1:
-            raise UserError(
-                f"A prompt of --samples.prompts has {longest} tokens, but this student reads at "
-                f"most {student.context}. Shorten it."
-            )
-        return room
-
-    def take(
-        self, student: Student, tokenizer: Any, compute: Compute, seed: int
-    ) -> list[dict[str, str]]:
-        """Samples as rows for samples.jsonl; the same random numbers at every milestone."""
-        from tutelage.rollout.generate import generate
-
-        # The processes of a sharded student take every forward pass together.
-        if not self.prompts or not (compute.is_main or compute.config.shard):
-            return []
-        prompts = [prompt for prompt in self.prompts for _ in range(self.num)]
-        max_tokens = min(self.max_tokens, self.room(student, tokenizer))
-        with compute.gathered(student):
-            responses = generate(
-                student.model, tokenizer, prompts, max_tokens=max_tokens, seed=seed
-            )
-        return [
-            {"kind": "sample", "prompt": prompt, "response": response}
-            for prompt, response in zip(prompts, responses, strict=True)
-        ]
 
 
 class Pretrain(Config):
@@ -157,25 +112,14 @@ class Pretrain(Config):
 
     def read(self, console: Console) -> Text:
         """The tokenizer, and the corpora as packed blocks."""
-        from tutelage.data.packing import Blocks, tokenize
-
-        cache = default_cache_dir()
         reuse = self.student.path if self.tokenizer.path is None else None
-        settings = TokenizerConfig(path=reuse) if reuse else self.tokenizer
-        with console.status("Reading the corpus") as status:
-
-            def blocks(corpus: Corpus) -> Blocks:
-                stream = tokenize(
-                    corpus,
-                    tokenizer,
-                    cache_dir=cache,
-                    progress=lambda done: status.update(f"Packing: {done:,} tokens"),
-                )
-                return Blocks(stream, self.block_length)
-
-            tokenizer = settings.build(self.data, cache)
-            held_out = blocks(self.eval_data) if self.eval_data is not None else None
-            return Text(tokenizer, blocks(self.data), held_out)
+        return read_text(
+            self.data,
+            self.eval_data,
+            TokenizerConfig(path=reuse) if reuse else self.tokenizer,
+            block_length=self.block_length,
+            console=console,
+        )
 
     def session(self, text: Text, compute: Compute, folder: RunFolder, console: Console) -> Session:
         """Everything that trains, ready to start."""
@@ -215,47 +159,16 @@ class Pretrain(Config):
             saving=self.saving,
             trackers=self.trackers,
             hub=self.hub,
-            evaluate=lambda: self.evaluate(student, text, compute),
+            evaluate=lambda: evaluate(
+                student,
+                text,
+                self.evals,
+                batch_size=self.microbatch_size or self.batch_size,
+                compute=compute,
+            ),
             sample=lambda: self.samples.take(student, text.tokenizer, compute, self.seed),
             console=console,
             seed=self.seed,
-        )
-
-    def evaluate(
-        self, student: torch.nn.Module, text: Text, compute: Compute
-    ) -> dict[str, dict[str, Any]]:
-        """Results by the name of the evaluation."""
-        from tutelage.evals.perplexity import perplexity
-
-        results: dict[str, dict[str, Any]] = {}
-        if text.held_out is not None:
-            results["perplexity"] = perplexity(
-                student,
-                text.held_out,
-                batch_size=self.microbatch_size or self.batch_size,
-                device=compute.device,
-                rank=compute.rank,
-                num_processes=compute.num_processes,
-                total=compute.sum,
-            ).result()
-        results |= self.evals.measure(student, text.tokenizer, compute.device)
-        return results
-
-
-class Text(NamedTuple):
-    """What a student reads."""
-
-    tokenizer: Any
-    blocks: Blocks
-    held_out: Blocks | None
-
-
-def refuse_long_blocks(block_length: int, student: Student) -> None:
-    """Raise if blocks are longer than what the student can read."""
-    if block_length > student.context:
-        raise UserError(
-            f"--block-length is {block_length}, but this student reads at most "
-            f"{student.context} tokens. Lower --block-length or raise --student.context."
         )
 
 

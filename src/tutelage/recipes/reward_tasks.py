@@ -110,6 +110,7 @@ class PreferenceTask:
             texts,
             margins=margins,
             num_words=words,
+            num_tokens=[len(row) for row in self.rows["train"]],
             centring_coef=self.centring_coef,
             key=fingerprint(self.rows["train"]),
             **options._asdict(),
@@ -170,6 +171,7 @@ class AgeTask:
             targets=self.ages["train"],
             spread=self.spread,
             num_words=[num_words(each.text.text) for each in self.data.train],
+            num_tokens=[len(row) for row in self.rows["train"]],
             key=fingerprint(self.rows["train"]),
             **options._asdict(),
         )

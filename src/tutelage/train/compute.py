@@ -96,8 +96,13 @@ class Compute:
             self.scaler.step(optimizer)
             self.scaler.update()
 
-    def place(self, student: torch.nn.Module) -> torch.nn.Module:
-        """The student on its device, wrapped for the processes that share it."""
+    def place(self, student: torch.nn.Module, *, has_idle: bool = False) -> torch.nn.Module:
+        """The student on its device, wrapped for the processes that share it.
+
+        Args:
+            student: A module.
+            has_idle: Whether some steps leave parameters, such as a value head, without gradients.
+        """
         from torch.nn.parallel import DistributedDataParallel
 
         student = student.to(self.device)
@@ -106,7 +111,12 @@ class Compute:
         if self.num_processes == 1:
             return student
         devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(student, device_ids=devices, forward_sync_buffers=False)
+        return DistributedDataParallel(
+            student,
+            device_ids=devices,
+            forward_sync_buffers=False,
+            find_unused_parameters=has_idle,
+        )
 
     def gradients_local(self, student: torch.nn.Module) -> AbstractContextManager[None]:
         """Inside, a backward pass adds to this process's gradients without averaging them."""

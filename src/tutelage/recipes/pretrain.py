@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tutelage.config import Config, UserError
 from tutelage.data import AnyCorpus
-from tutelage.data.corpora import BabyLMCorpus
+from tutelage.data.corpora import BabyLMCorpus, TinyStoriesCorpus
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.tokenizer import TokenizerConfig
 from tutelage.evals.along import Along
@@ -188,6 +188,21 @@ def tiny() -> Pretrain:
     )
 
 
+def laptop() -> Pretrain:
+    """A teacher of a million parameters for TinyStories (--data.path), with log-spaced milestones."""
+    return Pretrain(
+        steps=1_500,
+        batch_size=32,
+        block_length=64,
+        data=TinyStoriesCorpus(),
+        tokenizer=TokenizerConfig(vocab_size=2_048),
+        student=StudentConfig(layers=4, heads=4, width=128, context=128),
+        optim=Optim(lr=2e-3),
+        milestones=Milestones(spacing="log"),
+        samples=Samples(prompts=()),
+    )
+
+
 def babylm() -> Pretrain:
     """GPT-2 small on a folder of BabyLM text (--data.path), with BabyLM's milestones in words."""
     return Pretrain(
@@ -201,4 +216,4 @@ def babylm() -> Pretrain:
     )
 
 
-PRESETS: dict[str, Callable[[], Pretrain]] = {"tiny": tiny, "babylm": babylm}
+PRESETS: dict[str, Callable[[], Pretrain]] = {"tiny": tiny, "laptop": laptop, "babylm": babylm}

@@ -120,7 +120,7 @@ class Tnd(Config):
     """What happens to scores before they are learned from."""
     kl: Kl = Kl(reference="none", coef=0.0)
     """Limit of how far a step may lead from the policy that wrote; there is no reference."""
-    update: PpoUpdate = PpoUpdate()
+    update: PpoUpdate = PpoUpdate(epochs=1)
     """How PPO learns from an interaction."""
     frozen: Frozen = Frozen()
     """Where demonstrator and age model are kept."""

@@ -12,10 +12,13 @@ from tutelage.recipes.tnd import Interaction, Tnd
 from tutelage.recipes.tnd_arms import ARMS
 from tutelage.recipes.tnd_teachers import Demonstrator
 from tutelage.rollout.engine import Sampling
+from tutelage.train.milestones import Milestones
 from tutelage.train.optim import Optim
 
 __all__ = ["PRESETS", "Tnd"]
 
+LOOKS = (2, 4, 8, 12, 16, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 350, 400)
+"""Milestones of a small run, about evenly spaced on a logarithmic axis."""
 GPT2 = StudentConfig(size="gpt2-small")
 
 
@@ -46,7 +49,8 @@ def small(config: Tnd) -> Tnd:
             "interaction": Interaction(batch_size=32),
             "rollout": writing,
             "demonstrator": Demonstrator(sampling=writing),
-            "evals": Along(surprisal=Surprisal(max_contexts=16)),
+            "evals": Along(surprisal=Surprisal(max_contexts=8)),
+            "milestones": Milestones(spacing="list", unit="rounds", at=LOOKS),
             "optim": Optim(lr=1e-3, schedule="linear", warmup_steps=40),
             "interaction_optim": Optim(
                 lr=1e-4, schedule="constant", warmup_steps=0, weight_decay=0.0, eps=1e-5

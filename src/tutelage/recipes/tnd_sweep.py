@@ -65,7 +65,9 @@ def run_sweep(config: Tnd, resume: Path | None) -> int:
             print(f"Run {number} of {len(runs)}: {run.name}", flush=True)
         goes_on = (folder / "config.yaml").is_file()
         own = run.config.model_copy(update={"out": folder})
-        status = conduct(own, folder if goes_on else None, default=own.default_out, make=own.session)
+        status = conduct(
+            own, folder if goes_on else None, default=own.default_out, make=own.session
+        )
         if status != 0:
             if compute.is_main:
                 print(f"Go on with: tutelage tnd --resume {group}", flush=True)

@@ -7,6 +7,7 @@ import pytest
 
 from data.tokenizers_of_prompts import byte_level
 from tutelage.data.grammar import is_grammatical
+from tutelage.data.lexicon import tokens
 from tutelage.data.nursery_preferences import nursery_preferences
 from tutelage.data.pair_sources import NurseryPairs
 
@@ -58,7 +59,32 @@ def test_the_seed_decides_the_pairs():
     assert nursery_preferences.__wrapped__(40, 3) == nursery_preferences(40, 3)
     assert not {*nursery_preferences(40, 4)} & {*PAIRS}
     prints = [NurseryPairs(num_pairs=n, seed=s).fingerprint() for n in (40, 41) for s in (0, 1)]
-    assert len(set(prints)) == 4
+    prints.append(NurseryPairs(num_pairs=40, errors=("shuffle",)).fingerprint())
+    assert len(set(prints)) == 5
+
+
+def test_shuffled_sentences_have_the_same_words_in_another_order():
+    """RM-3: one sentence of a turn; no other error if none is asked for."""
+    pairs = nursery_preferences(200, 3, ("shuffle",))
+    assert {pair.subset for pair in pairs} == {"shuffle"}
+    moved = []
+    for pair in pairs:
+        assert is_grammatical(pair.chosen.strip()), pair
+        assert not is_grammatical(pair.rejected.strip()), pair
+        sides = [tokens(side.strip()) for side in pair[1:3]]
+        first, second = ([word.lower() for word in side] for side in sides)
+        assert sorted(first) == sorted(second), pair
+        moved.append(sum(a != b for a, b in zip(first, second, strict=True)))
+        changed = [n for n, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
+        between = first[min(changed) : max(changed)]
+        assert not {".", "?", "!"} & {*between}, pair
+    assert mean(moved) > 3
+
+
+def test_kinds_of_error_take_turns_in_the_order_given():
+    """RM-3."""
+    pairs = nursery_preferences(6, 3, ("double", "shuffle"))
+    assert [pair.subset for pair in pairs] == ["double", "shuffle"] * 3
 
 
 def test_they_are_read_in_three_parts():

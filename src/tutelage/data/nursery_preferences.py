@@ -31,9 +31,10 @@ def nursery_preferences(
 ) -> tuple[Pair, ...]:
     """Pairs whose subset says the error; kinds of error take turns.
 
-    shuffle mixes all words of a sentence. swap, drop and double do so to a word of what is really said next, and of one that is dropped
-    there is one that is doubled, so that the longer side wins about as often as it loses. contrast
-    is a minimal pair of grammar, in a conversation where it might be said.
+    shuffle mixes all words of a sentence of what is really said next; swap, drop and double do so
+    to one word of it. For each word that is dropped there is one that is doubled, so the longer
+    side wins about as often as it loses. contrast is a minimal pair of grammar, in a conversation
+    where it might be said.
     """
     changes = {"shuffle": _shuffle, "swap": _swap, "drop": _drop, "double": _double}
     contrasts = _contrasts(-(-num_pairs // len(errors)), seed)

@@ -11,7 +11,7 @@ from tutelage.config import UserError
 from tutelage.lessons.preference import Preference
 from tutelage.lessons.regression import Regression
 from tutelage.lessons.states import cached_states, key_of
-from tutelage.lessons.texts import TokenTexts, score_texts, shared_portions
+from tutelage.lessons.texts import TokenTexts, at_once, score_texts, shared_portions
 from tutelage.models.reward_model import Trunk
 from tutelage.train.compute import ComputeConfig
 
@@ -89,6 +89,38 @@ def test_the_loss_is_that_of_each_pair_read_alone(kind):
     assert sums["accuracy"] == right
     leads = sum(float(scores[2 * i] - scores[2 * i + 1]) for i in range(NUM_PAIRS))
     assert sums["margin"] == pytest.approx(leads, abs=1e-4)
+
+
+def test_prompts_that_are_read_once_change_neither_loss_nor_gradients():
+    """RM-2: pairs in one row each, against all texts in rows of their own."""
+    model = small_model("last_token")
+    prompt = [7, 8, 9, 10, 11]
+    texts = TokenTexts([prompt[: len(row)] + row for row in rows()])
+    joined = preference(texts, centring_coef=0.1, microbatch_tokens=40)
+    sums, grads = totals(joined, model)
+    assert joined.joins
+    apart = preference(texts, centring_coef=0.1)
+    apart.lengths = joined.lengths
+    expected, others = totals(apart, model)
+    assert not apart.joins
+    assert sums == pytest.approx(expected, abs=1e-4)
+    for name, grad in grads.items():
+        torch.testing.assert_close(others[name], grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_cpu_reads_no_more_at_once_than_its_caches_hold():
+    """X-5: results stay the same."""
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [at_once(most, cpu) for most in (None, 10, 10**6)] == [1536, 10, 1536]
+    assert [at_once(most, gpu) for most in (None, 10, 10**6)] == [None, 10, 10**6]
+
+
+def test_a_batch_that_was_handed_out_is_not_handed_out_again():
+    """X-3: though its round ended with it."""
+    lesson = preference(TokenTexts(rows()), batch_size=2)
+    model = small_model("last_token")
+    names = [next(iter(lesson.round(model))).name for _ in range(2)]
+    assert names == ["pairs 0 to 1 of the order", "pairs 2 to 3 of the order"]
 
 
 @pytest.mark.parametrize("make", [preference, regression])

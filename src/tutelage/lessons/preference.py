@@ -1,4 +1,8 @@
-"""Preference: learn to score the response that people preferred above the other."""
+"""Preference: learn to score the response that people preferred above the other.
+
+Where a decoder-only trunk allows it, both texts of a pair are read as one row, and what they begin
+with, their prompt, is read once; the scores are the same.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ from torch import Tensor
 from tutelage.batch import Batch
 from tutelage.config import UserError
 from tutelage.data.packing import BlockOrder
-from tutelage.lessons.texts import Texts, shared_portions
+from tutelage.lessons.texts import Texts, TokenTexts, at_once, shared_portions
+from tutelage.models.joined import can_join, join, num_shared
+from tutelage.models.reward_module import RewardModel
 from tutelage.objectives.bradley_terry import centring, is_right, preference_nll
 
 if TYPE_CHECKING:
@@ -55,20 +61,23 @@ class Preference:
         self.num_words = num_words
         self.num_tokens = num_tokens
         self.num_pairs = len(texts.lengths) // 2
-        pairs = range(self.num_pairs)
-        self.lengths = [max(texts.lengths[2 * i], texts.lengths[2 * i + 1]) for i in pairs]
         self.order = BlockOrder(self.num_pairs, seed)
         self.batch_size = batch_size
-        self.most_tokens = None if microbatch_tokens is None else microbatch_tokens // 2
+        self.most_tokens = at_once(microbatch_tokens, machine.device)
         self.centring_coef = centring_coef
         self.machine = machine
         self.key = key
         self.position = 0  # pairs handed out since the beginning
+        self.lengths: list[int] = []  # places of each pair's tensors
+        self.joins = False
 
     def round(self, student: torch.nn.Module) -> Iterator[Batch]:
         """The next batch."""
+        if not self.lengths:
+            self._measure(student)
         pairs = self.order.indices(self.position, self.batch_size)
         rows = [row for pair in pairs for row in (2 * pair, 2 * pair + 1)]
+        first, self.position = self.position, self.position + self.batch_size
         yield Batch(
             microbatches=shared_portions(self.lengths, pairs, self.machine, self.most_tokens),
             num_terms=self.batch_size,
@@ -76,18 +85,27 @@ class Preference:
                 "read_words": sum(self.num_words[row] for row in rows),
                 "read_tokens": sum(self.num_tokens[row] for row in rows),
             },
-            name=f"pairs {self.position} to {self.position + self.batch_size - 1} of the order",
+            name=f"pairs {first} to {self.position - 1} of the order",
         )
-        self.position += self.batch_size
+
+    def _measure(self, student: torch.nn.Module) -> None:
+        """Find out how pairs can be read, and how long they are then."""
+        lengths, pairs = self.texts.lengths, range(self.num_pairs)
+        self.lengths = [2 * max(lengths[2 * i], lengths[2 * i + 1]) for i in pairs]
+        model = getattr(student, "module", student)  # inside DDP
+        if isinstance(self.texts, TokenTexts) and isinstance(model, RewardModel):
+            rows = self.texts.rows
+            both = ((rows[2 * i], rows[2 * i + 1]) for i in pairs)
+            joined = [len(a) + len(b) - num_shared(a, b) for a, b in both]
+            self.joins = can_join(model, max(joined))
+            self.lengths = joined if self.joins else self.lengths
 
     def loss(
         self, student: torch.nn.Module, microbatch: Sequence[int]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The summed negative log-likelihood of some pairs' preferences, in nats."""
         pairs = microbatch or [0]  # a process without work goes along, for the others' sake
-        rows = [2 * pair for pair in pairs] + [2 * pair + 1 for pair in pairs]
-        inputs, mask = self.texts.inputs(rows, self.machine.device)
-        chosen, rejected = student(inputs, mask).chunk(2)
+        chosen, rejected = self._scores(student, pairs).chunk(2)
         margin = None
         if self.margins is not None:
             margin = self.margins[list(pairs)].to(chosen.device)
@@ -103,6 +121,16 @@ class Preference:
         return counts * losses.sum(), {
             name: counts * values.detach().sum() for name, values in sums.items()
         }
+
+    def _scores(self, student: torch.nn.Module, pairs: Sequence[int]) -> Tensor:
+        """Scores of the chosen texts of some pairs, and behind them those of the rejected."""
+        device = self.machine.device
+        if self.joins and isinstance(self.texts, TokenTexts):
+            rows = self.texts.rows
+            token_ids, owners = join([(rows[2 * i], rows[2 * i + 1]) for i in pairs], device)
+            return student(token_ids, owners=owners)
+        both = [2 * pair for pair in pairs] + [2 * pair + 1 for pair in pairs]
+        return student(*self.texts.inputs(both, device))
 
     def state_dict(self) -> dict[str, Any]:
         """The position in the order, and whose order it is."""

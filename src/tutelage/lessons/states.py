@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tutelage.lessons.machine import Machine
     from tutelage.models.reward_module import RewardModel
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when the same trunk and texts would be written otherwise."""
 
 

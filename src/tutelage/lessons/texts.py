@@ -14,6 +14,9 @@ from tutelage.rows import padded, portions
 if TYPE_CHECKING:
     from tutelage.lessons.machine import Machine
 
+# Most places of texts in a forward pass, whatever more is allowed: what a CPU's caches hold.
+_AT_ONCE = {"cpu": 1536}
+
 
 class Texts(Protocol):
     """Many texts, by their numbers."""
@@ -84,7 +87,7 @@ def score_texts(
     All processes take as many forward passes as the busiest.
     """
     wanted = list(indices)
-    portion = portions(texts.lengths, wanted, microbatch_tokens)
+    portion = portions(texts.lengths, wanted, at_once(microbatch_tokens, machine.device))
     own = portion[machine.rank :: machine.num_processes]
     busiest = len(portion[:: machine.num_processes])
     scores = torch.zeros(len(texts.lengths), device=machine.device)
@@ -98,6 +101,12 @@ def score_texts(
                 scores[some] = found
     model.train(was_training)
     return machine.sum(scores)[wanted].cpu()
+
+
+def at_once(microbatch_tokens: int | None, device: torch.device) -> int | None:
+    """Most places of texts in a forward pass, where so many at most are allowed."""
+    limits = (microbatch_tokens, _AT_ONCE.get(device.type))
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def shared_portions(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -18,6 +18,8 @@ from tutelage.models.architecture import (
     takes_positions,
     without_progress_bars,
 )
+from tutelage.models.attention import float32_attention
+from tutelage.models.joined import FIRST, SECOND, ends_of, mask_of, positions_of
 from tutelage.models.readout_modules import LinearScore
 from tutelage.models.readouts import LastToken
 from tutelage.models.reward_folder import FACTS, READOUT, Facts
@@ -95,20 +97,30 @@ class RewardModel(nn.Module):
         """Whether hidden states alone decide the score, so that a frozen trunk's can be kept."""
         return self.readout is not None
 
-    def forward(self, inputs: Tensor, mask: Bool[Tensor, "batch time"] | None = None) -> Tensor:
+    def forward(
+        self,
+        inputs: Tensor,
+        mask: Bool[Tensor, "batch time"] | None = None,
+        *,
+        owners: Int[Tensor, "pair time"] | None = None,
+    ) -> Tensor:
         """Scores of texts (batch), in float32.
 
         Args:
             inputs: Token ids (batch, time), or the hidden states that `states` made of them.
             mask: True where a text is, false on padding; all true by default.
+            owners: Of rows that hold a pair of texts each (see `joined`), whose each token is; then
+                scores are those of all first texts, and behind them those of all second ones.
         """
         if mask is None:
             mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         if self.readout is None:
-            raw = self.model(input_ids=inputs, attention_mask=mask.long()).logits[:, 0]
+            raw = self._run(input_ids=inputs, attention_mask=mask.long()).logits[:, 0]
         else:
             states = inputs
-            if inputs.dim() == 2:
+            if owners is not None:
+                states, mask = self._joined_states(inputs, owners)
+            elif inputs.dim() == 2:
                 states, mask = self.states(inputs, mask)
             with torch.autocast(states.device.type, enabled=False):
                 raw = self.readout(states.float(), mask)
@@ -120,12 +132,13 @@ class RewardModel(nn.Module):
         """The hidden states that the read-out reads, and which of them count."""
         where, num_blocks = self.needs
         if where == "last token":
-            hidden = self._decoded(token_ids, mask)
+            positions = count_positions(token_ids, mask=mask)
+            hidden = self._decoded(token_ids, mask.long(), positions)
             place = mask.shape[1] - 1 - mask.flip(1).float().argmax(1)
             return _only(hidden[:, None], place)
         if where == "decoder start":
             start = torch.full_like(token_ids[:, :1], self._start)
-            output = self.model(
+            output = self._run(
                 input_ids=token_ids,
                 attention_mask=mask.long(),
                 decoder_input_ids=start,
@@ -134,7 +147,7 @@ class RewardModel(nn.Module):
             )
             states = torch.stack(output.decoder_hidden_states[-num_blocks:], dim=1)
             return _only(states, torch.zeros_like(start[:, 0]))
-        output = self.model(
+        output = self._run(
             input_ids=token_ids, attention_mask=mask.long(), output_hidden_states=True
         )
         hidden = output.hidden_states[-num_blocks:]
@@ -145,16 +158,25 @@ class RewardModel(nn.Module):
             return states[:, :, None], mask.new_ones(len(first), 1)
         return torch.stack(hidden, dim=1), mask
 
-    def _decoded(self, token_ids: Tensor, mask: Tensor) -> Tensor:
+    def _joined_states(self, token_ids: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+        """The last states of each pair's first texts, and then of their second."""
+        mask = mask_of(owners, self.base.dtype)
+        hidden = self._decoded(token_ids, mask, positions_of(owners))
+        rows = torch.arange(len(hidden), device=hidden.device)
+        ends = [hidden[rows, ends_of(owners, owner)] for owner in (FIRST, SECOND)]
+        states = torch.cat(ends)[:, None, None]
+        return states, torch.ones_like(states[:, :, 0, 0], dtype=torch.bool)
+
+    def _decoded(self, token_ids: Tensor, mask: Tensor, positions: Tensor) -> Tensor:
         """The last hidden states of a decoder-only trunk."""
-        inputs: dict[str, Any] = {
-            "input_ids": token_ids,
-            "attention_mask": mask.long(),
-            "use_cache": False,
-        }
-        if takes_positions(self.base):
-            inputs["position_ids"] = count_positions(token_ids, mask=mask)
-        return self.model(**inputs).last_hidden_state
+        inputs: dict[str, Any] = {"position_ids": positions} if takes_positions(self.base) else {}
+        inputs |= {"input_ids": token_ids, "attention_mask": mask, "use_cache": False}
+        return self._run(**inputs).last_hidden_state
+
+    def _run(self, **inputs: Any) -> Any:
+        """What the trunk makes of tokens; the arguments are those of the Transformers model."""
+        with float32_attention(self.base):
+            return self.model(**inputs)
 
     @property
     def _start(self) -> int:

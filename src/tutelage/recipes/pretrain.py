@@ -189,7 +189,7 @@ def tiny() -> Pretrain:
 
 
 def laptop() -> Pretrain:
-    """A teacher of a million parameters for TinyStories (--data.path), with log-spaced milestones."""
+    """A teacher of a million parameters on TinyStories (--data.path), log-spaced milestones."""
     return Pretrain(
         steps=1_500,
         batch_size=32,

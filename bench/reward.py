@@ -107,7 +107,6 @@ def write_work(folder: Path, data: Path | None, steps: int) -> None:
 
     path = None if data is None else str(data.expanduser().resolve())
     (folder / "work.json").write_text(json.dumps({"data": path, "steps": steps}))
-    pairs = recipe(folder).data
     training = TokenizerConfig(vocab_size=VOCAB)
     tokenizer = recipe(folder, tokenizer=training).build_tokenizer()
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -131,7 +130,6 @@ def write_work(folder: Path, data: Path | None, steps: int) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         rows = [{"chosen": p.prompt + p.chosen, "rejected": p.prompt + p.rejected} for p in some]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert pairs
 
 
 # Our side
@@ -161,7 +159,7 @@ def train_epochs(arm: str, folder: Path) -> None:
 class Uncached(Reward):
     """The recipe with a frozen trunk that is run each time."""
 
-    def texts(self, model: Any, task: Any, *_: Any) -> Any:
+    def texts(self, model: Any, task: Any, compute: Any, console: Any) -> Any:
         """Tokens."""
         from tutelage.lessons.texts import TokenTexts
 

@@ -54,6 +54,20 @@ def test_a_saved_model_scores_as_it_did(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", READOUTS)
+def test_in_bfloat16_scores_are_nearly_those_of_float32(kind):
+    """X-3: and there are gradients."""
+    model = small_model(kind)
+    token_ids, mask = rows()
+    expected = model(token_ids, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(token_ids, mask)
+    found.sum().backward()
+    size = expected.abs().max().item()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.05 * size)
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("kind", READOUTS)
 def test_the_preference_reward_reads_it_as_in_training(kind, tmp_path):
     """RM-1: framed alike, ended alike, scaled alike."""
     model = small_model(kind)

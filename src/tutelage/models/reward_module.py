@@ -115,7 +115,7 @@ class RewardModel(nn.Module):
         if mask is None:
             mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         if self.readout is None:
-            raw = self._run(input_ids=inputs, attention_mask=mask.long()).logits[:, 0]
+            raw = self.model(input_ids=inputs, attention_mask=mask.long()).logits[:, 0]
         else:
             states = inputs
             if owners is not None:
@@ -138,7 +138,7 @@ class RewardModel(nn.Module):
             return _only(hidden[:, None], place)
         if where == "decoder start":
             start = torch.full_like(token_ids[:, :1], self._start)
-            output = self._run(
+            output = self.model(
                 input_ids=token_ids,
                 attention_mask=mask.long(),
                 decoder_input_ids=start,
@@ -147,7 +147,7 @@ class RewardModel(nn.Module):
             )
             states = torch.stack(output.decoder_hidden_states[-num_blocks:], dim=1)
             return _only(states, torch.zeros_like(start[:, 0]))
-        output = self._run(
+        output = self.model(
             input_ids=token_ids, attention_mask=mask.long(), output_hidden_states=True
         )
         hidden = output.hidden_states[-num_blocks:]
@@ -171,12 +171,8 @@ class RewardModel(nn.Module):
         """The last hidden states of a decoder-only trunk."""
         inputs: dict[str, Any] = {"position_ids": positions} if takes_positions(self.base) else {}
         inputs |= {"input_ids": token_ids, "attention_mask": mask, "use_cache": False}
-        return self._run(**inputs).last_hidden_state
-
-    def _run(self, **inputs: Any) -> Any:
-        """What the trunk makes of tokens; the arguments are those of the Transformers model."""
         with float32_attention(self.base):
-            return self.model(**inputs)
+            return self.model(**inputs).last_hidden_state
 
     @property
     def _start(self) -> int:

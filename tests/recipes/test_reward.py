@@ -22,7 +22,6 @@ from tutelage.lessons.texts import Texts, TokenTexts
 from tutelage.models.reward_folder import load_reward_model
 from tutelage.recipes.reward import PRESETS, Reward
 from tutelage.run_folder import read_lines
-from tutelage.train.best import verdict
 
 FILES = ("model.safetensors", "readout.safetensors", "reward_model.json")
 
@@ -191,21 +190,6 @@ def test_the_best_model_is_what_is_kept_and_tested(in_vain: Path) -> None:
     measures = card(in_vain)["measures"]
     assert measures["accuracy"] == pytest.approx((margins["test"] > 0).double().mean().item())
     assert measures["margin"] == pytest.approx(margins["test"].mean().item() / facts.scale, 1e-4)
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ([], (False, 0, 0.0)),
-        ([0.7], (True, 0, 0.7)),
-        ([0.7, 0.6], (True, 0, 0.6)),
-        ([0.7, 0.6, 0.6], (False, 1, 0.6)),  # as low is no better
-        ([0.5, 0.6, 0.7], (False, 2, 0.7)),
-    ],
-)
-def test_the_best_is_below_all_before(given: list[float], expected: tuple) -> None:
-    """RM-5."""
-    assert verdict(given) == expected
 
 
 @pytest.mark.parametrize("shard", [False, True], ids=["ddp", "fsdp2"])

@@ -115,7 +115,7 @@ def test_seeds_are_paired(tmp_path):
     axis = arm["axes"]["steps"]
     assert axis["pairs"] == [1, 2]
     assert axis["difference"]["half"]["values"] == pytest.approx([-0.1, -0.1], abs=0.01)
-    assert "earlier than clm by 0.10" in axis["sentence"]
+    assert "earlier than clm by 0.099" in axis["sentence"]
 
 
 def test_without_common_seeds_there_is_no_difference(tmp_path):

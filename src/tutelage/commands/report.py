@@ -1,4 +1,4 @@
-"""`tutelage report RUN [RUN …] --out page.html`: one page about one run, or several compared."""
+"""`tutelage report RUN [RUN …] --out page.html`: one page about a run, several, or a group."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,8 @@ class Report(Config):
     runs: Annotated[
         list[Path], Positional, arg(metavar="RUN [RUN ...]", help_behavior_hint="(required)")
     ]
-    """Run folders, as a recipe wrote them with --out."""
+    """Run folders, as a recipe wrote them with --out; or one group of runs, whose arms are then
+    compared anew."""
     out: Path
     """The page to write; it ends in .html, and an old page of that name is replaced."""
     words: tuple[str, ...] = ()
@@ -25,7 +26,13 @@ class Report(Config):
         """Read the runs, write the page, say where it is."""
         if not self.runs:
             raise UserError("No run is given. Name run folders: tutelage report RUN --out a.html.")
-        from tutelage.reports.html import write_report
+        from tutelage.reports.groups import group_in
+        from tutelage.reports.html import refuse_out, write_report
 
+        refuse_out(self.out)
+        if group := group_in(self.runs):
+            from tutelage.evals.arms import write_arms
+
+            write_arms(group)
         write_report(self.runs, self.out, self.words)
         print(f"Report: {self.out}")

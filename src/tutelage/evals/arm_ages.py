@@ -89,7 +89,9 @@ def sentence(name: str, baseline: str, axis: str, gap: SeedMean, *, num_words: i
     """
     equal, unit = NAMES[axis]
     way = "earlier" if gap.mean < 0 else "later"
-    size = f"{abs(gap.mean):.2f} log10 {unit}"
+    is_narrow = gap.low is not None and gap.high is not None and gap.high - gap.low < 0.02
+    digits = 3 if is_narrow else 2
+    size = f"{abs(gap.mean):.{digits}f} log10 {unit}"
     words = f"{num_words:,} word{'' if num_words == 1 else 's'}"
     if gap.low is None or gap.high is None:
         return (
@@ -100,13 +102,14 @@ def sentence(name: str, baseline: str, axis: str, gap: SeedMean, *, num_words: i
     if gap.low <= 0 <= gap.high:
         return (
             f"On {equal}, {name} and {baseline} can't be told apart: {name} is {way} by {size}, "
-            f"but the 95 % interval reaches from {abs(gap.low):.2f} earlier to "
-            f"{abs(gap.high):.2f} later ({seeds})."
+            f"but the 95 % interval reaches from {abs(gap.low):.{digits}f} earlier to "
+            f"{abs(gap.high):.{digits}f} later ({seeds})."
         )
     ends = sorted((abs(gap.low), abs(gap.high)))
     return (
-        f"On {equal}, {name} is {way} than {baseline} by {size} (95 % interval {ends[0]:.2f} to "
-        f"{ends[1]:.2f}, {seeds}): after {10**gap.mean:.2f} times the {unit}."
+        f"On {equal}, {name} is {way} than {baseline} by {size} (95 % interval "
+        f"{ends[0]:.{digits}f} to {ends[1]:.{digits}f}, {seeds}): "
+        f"after {10**gap.mean:.2f} times the {unit}."
     )
 
 

@@ -10,7 +10,7 @@ from tutelage.reports.runs import Run
 from tutelage.reports.shares import share_chart
 from tutelage.reports.svg import Stylist
 from tutelage.reports.tables import number
-from tutelage.reports.trials import GROUPS, LOWEST, finish_shares, grouped
+from tutelage.reports.trials import LOWEST, finish_shares, grouped, note_of
 
 FINISH_CHART = "finish reasons"
 
@@ -54,7 +54,7 @@ def groups_of(
         charts = [chart(key, curves[key], axes, stylist, runs) for key in keys if key in curves]
         if name == "responses":
             charts += _finish_charts(curves, axes, stylist, runs)
-        groups.append(Group(name, GROUPS[name].note if name in GROUPS else "", charts))
+        groups.append(Group(name, note_of(name), charts))
     return [group for group in groups if group.charts]
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from tutelage import __version__
 from tutelage.config import UserError
+from tutelage.reports.groups import Group, group_in, read_group
 from tutelage.reports.runs import Run, read_runs
 from tutelage.run_folder import write_text
 
@@ -39,12 +40,14 @@ def write_report(runs: list[Path], out: Path, words: Sequence[str] = ()) -> None
     """Write the page about these run folders; an old page of that name is replaced.
 
     Args:
-        runs: Run folders.
+        runs: Run folders; or one group folder.
         out: The page.
         words: Those whose learning curves are drawn; without any, some are chosen.
     """
     refuse_out(out)
-    page = page_of(read_runs(runs), words)
+    folder = group_in(runs)
+    group = read_group(folder) if folder else None
+    page = page_of(group.runs if group else read_runs(runs), words, group)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, page)
@@ -64,20 +67,25 @@ def refuse_out(out: Path) -> None:
         )
 
 
-def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
+def page_of(runs: list[Run], words: Sequence[str] = (), group: Group | None = None) -> str:
     """The whole page as text: the same for the same runs."""
     from tutelage.reports import tables
+    from tutelage.reports.arms import arms_section
     from tutelage.reports.charts import axes_of, groups_of
     from tutelage.reports.curves import eval_curves, training_curves
-    from tutelage.reports.rollouts import terms_of, text_of
+    from tutelage.reports.rollouts import middle_of, terms_of, text_of
     from tutelage.reports.svg import Stylist
     from tutelage.reports.words import chosen
 
     stylist = Stylist()
     curves, evals = training_curves(runs), eval_curves(runs)
     axes = axes_of(runs)
+    if group:  # whose runs are many: charts are drawn over steps only
+        axes = [axis for axis in axes if axis.unit == "steps"]
     summaries = [tables.summary(run, index, curves, evals) for index, run in enumerate(runs)]
     content = {
+        "group": group,
+        "arms": arms_section(group, stylist) if group else None,
         "runs": runs,
         "sentences": [
             tables.sentence(run, facts) for run, facts in zip(runs, summaries, strict=True)
@@ -92,6 +100,7 @@ def page_of(runs: list[Run], words: Sequence[str] = ()) -> str:
         "samples": [run for run in runs if run.samples.others or run.samples.rounds],
         "sample_steps": _sample_steps,
         "text_of": text_of,
+        "middle_of": middle_of,
         "terms_of": terms_of,
         "max_characters": MAX_SAMPLE_CHARACTERS,
         "max_prompt": MAX_PROMPT_CHARACTERS,
@@ -129,6 +138,7 @@ def _evals(
     from tutelage.reports import tables
     from tutelage.reports.cards import cards
     from tutelage.reports.charts import chart
+    from tutelage.reports.frequency_panels import frequency_panels
     from tutelage.reports.plots import bar_chart
     from tutelage.reports.word_panels import learning_panels
 
@@ -147,6 +157,7 @@ def _evals(
                 "charts": [chart(key, some, axes, stylist, runs) for key, some in drawn],
                 "num_undrawn": len(curves) - len(drawn) if drawn else 0,
                 "words": learning_panels(words, runs, stylist) if name == "surprisal" else [],
+                "frequencies": frequency_panels(runs, stylist) if name == "surprisal" else [],
                 "ages": ages,
                 "cards": found,
                 "bars": []

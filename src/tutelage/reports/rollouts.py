@@ -1,5 +1,7 @@
 """Responses of trials beside their scores: of a few rounds, the best, the median and the worst.
 
+Where a demonstrator answered the same prompts, a trial is shown beside its demonstration.
+
 A long run has millions of responses. Its samples.jsonl is passed over line by line; where each
 round lies is kept, and only the rounds that are shown are read, one at a time.
 """
@@ -7,6 +9,7 @@ round lies is kept, and only the rounds that are shown are read, one at a time.
 import itertools
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +30,14 @@ class Ranked(NamedTuple):
     row: Row
 
 
+class Pair(NamedTuple):
+    """A trial beside the demonstration for the same prompt; the rank is the trial's."""
+
+    rank: str
+    trial: Row
+    demonstration: Row
+
+
 class Round(NamedTuple):
     """Some of the responses of one round."""
 
@@ -34,8 +45,10 @@ class Round(NamedTuple):
     step: int
     num_responses: int
     mean: float | None
-    """Mean total score; None if no response has one."""
+    """Mean total score (of trials, if demonstrations stand beside them); None without scores."""
     shown: list[Ranked]
+    pairs: Sequence[Pair] = ()
+    """Some trials beside their demonstrations, if there are any; they are not in `shown`."""
 
 
 class Samples(NamedTuple):
@@ -87,14 +100,37 @@ def ranked(rows: list[Row]) -> list[Ranked]:
     return [Ranked("best", order[0]), *middle, Ranked("worst", order[-1])]
 
 
+def paired(rows: list[Row]) -> list[Pair]:
+    """The best, the median and the worst trial that has a demonstration for its prompt."""
+    demonstrations: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.get("author") == "demonstrator":
+            demonstrations.setdefault(text_of(row, "prompt"), []).append(row)
+    beside = {
+        id(row): demonstrations[text_of(row, "prompt")].pop(0)
+        for row in rows
+        if row.get("author") == "student" and demonstrations.get(text_of(row, "prompt"))
+    }
+    trials = ranked([row for row in rows if id(row) in beside])
+    return [Pair(rank, trial, beside[id(trial)]) for rank, trial in trials]
+
+
 def terms_of(some: Round) -> list[str]:
     """The names of the terms of the scores that are shown; a single one that is the total, not."""
-    scores = [ranked.row.get("scores") for ranked in some.shown]
+    rows = [each.row for each in some.shown]
+    rows += [row for pair in some.pairs for row in (pair.trial, pair.demonstration)]
+    scores = [row.get("scores") for row in rows]
     scores = [of for of in scores if isinstance(of, dict)]
     names = [name for name in dict.fromkeys(itertools.chain(*scores)) if name != "total"]
     if len(names) == 1 and all(of.get(names[0]) == of.get("total") for of in scores):
         return []
     return names
+
+
+def middle_of(some: Round) -> Row:
+    """The response that stands for a round while it is closed."""
+    rows = [pair.trial for pair in some.pairs] or [each.row for each in some.shown]
+    return rows[len(rows) // 2]
 
 
 def text_of(row: Row, part: str) -> str:
@@ -110,9 +146,11 @@ def _round(path: Path, number: int, span: _Span) -> Round:
     numbered = [(at, line) for at, line in enumerate(lines, start=span.line) if line.strip()]
     found = [parsed(path, at, line) for at, line in numbered]
     rows = [row for row in found if _place(row) == (row.get("step"), number)]
-    totals = [total for row in rows if math.isfinite(total := _total(row))]
+    pairs = paired(rows)
+    own = [row for row in rows if row.get("author") == "student"] if pairs else rows
+    totals = [total for row in own if math.isfinite(total := _total(row))]
     mean = math.fsum(totals) / len(totals) if totals else None
-    return Round(number, span.step, len(rows), mean, ranked(rows))
+    return Round(number, span.step, len(rows), mean, [] if pairs else ranked(rows), pairs)
 
 
 def _place(row: Row) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import yaml
 
 from tutelage.config import UserError
 from tutelage.reports.card_results import AgeCard, PairCard, card_of
+from tutelage.reports.frequencies import Frequencies, read_frequencies
 from tutelage.reports.json_lines import is_count, is_number, json_lines, unreadable
 from tutelage.reports.rollouts import Samples, read_samples
 from tutelage.reports.word_results import WordAges, word_ages, word_surprisals
@@ -44,6 +45,8 @@ class Run(NamedTuple):
     samples: Samples
     evaluations: list[Evaluation]
     is_running: bool
+    frequencies: Frequencies | None = None
+    """How often words occur, at the last milestone with surprisals of words."""
 
     @property
     def last_step(self) -> int:
@@ -63,6 +66,8 @@ def read_runs(paths: list[Path]) -> list[Run]:
 def read_run(path: Path, name: str | None = None) -> Run:
     """One run folder. Only config.yaml must be there; the rest may still be to come."""
     _refuse_what_is_no_run(path)
+    evaluations = _read_evaluations(path / "evals")
+    last = [evaluation for evaluation in evaluations if evaluation.words][-1:]
     return Run(
         name=name or path.resolve().name,
         path=path,
@@ -71,8 +76,11 @@ def read_run(path: Path, name: str | None = None) -> Run:
         ledger=_read_json(path / "ledger.json"),
         metrics=[r for r in json_lines(path / "metrics.jsonl") if is_count(r.get("step"))],
         samples=read_samples(path / "samples.jsonl"),
-        evaluations=_read_evaluations(path / "evals"),
+        evaluations=evaluations,
         is_running=_is_locked(path / ".lock"),
+        frequencies=read_frequencies(path / "frequencies", last[0].milestone, last[0].words)
+        if last
+        else None,
     )
 
 

@@ -68,7 +68,29 @@ GROUPS = {
         "length, or the end of the student’s context.",
     ),
 }
-_GROUP = {key: name for name, metrics in GROUPS.items() for key in metrics.keys}
+INTERACTION = {
+    "interaction": Metrics(
+        (
+            "interaction/trial_reward",
+            "interaction/demonstration_reward",
+            "interaction/trial_age",
+            "interaction/demonstration_age",
+            "interaction/baseline",
+        ),
+        "Means over the trials and over the demonstrations of a round, for the same prompts. Ages "
+        "are what the age model takes the texts’ writer to be, in log2 steps; the reward is the "
+        "age as it stands to the baseline. Trials whose age comes up to that of demonstrations "
+        "are as good as them, or have outwitted the age model: read the samples.",
+    ),
+}
+"""Trials beside demonstrations."""
+_KNOWN = INTERACTION | GROUPS
+_GROUP = {key: name for name, metrics in _KNOWN.items() for key in metrics.keys}
+
+
+def note_of(group: str) -> str:
+    """How to read a group; empty if that needs no words."""
+    return _KNOWN[group].note if group in _KNOWN else ""
 
 
 def grouped(keys: list[str]) -> dict[str, list[str]]:
@@ -80,7 +102,7 @@ def grouped(keys: list[str]) -> dict[str, list[str]]:
             for every in GROUPS:
                 groups.setdefault(every, [])
         groups.setdefault(name, []).append(key)
-    for name, metrics in GROUPS.items():
+    for name, metrics in _KNOWN.items():
         if name in groups:
             known = [key for key in metrics.keys if key in groups[name] and key not in FRACTIONS]
             others = [key for key in groups[name] if key not in metrics.keys]

@@ -39,11 +39,34 @@ class AttentionPooling(nn.Module):
         mask: Bool[Tensor, "*rows item"] | None = None,
     ) -> Float[Tensor, "*rows hidden"]:
         """The states of each row pooled into one; a row has at least one that counts."""
-        relevance = states @ self.query.to(states.dtype)
-        if mask is not None:
-            relevance = relevance.masked_fill(~mask, -torch.inf)
-        weights = relevance.float().softmax(-1).to(states.dtype)
+        weights = _weights(states @ self.query.to(states.dtype), mask)
         return (weights.unsqueeze(-2) @ states).squeeze(-2)
+
+    def of_normed(
+        self,
+        states: Float[Tensor, "*rows item hidden"],
+        mask: Bool[Tensor, "*rows item"] | None,
+        gain: Float[Tensor, " hidden"],
+    ) -> Float[Tensor, "*rows hidden"]:
+        """What `forward` makes of `gain ⊙ xᵢ / rᵢ`, where rᵢ is a state's root mean square.
+
+        Normalised states would take longer to write and read than all the rest, so both products
+        are with the states themselves: `(query ⊙ gain) · xᵢ / rᵢ` and `gain ⊙ Σᵢ (aᵢ / rᵢ) xᵢ`.
+        """
+        query, gain = (self.query * gain).to(states.dtype), gain.to(states.dtype)
+        squares = torch.linalg.vector_norm(states, dim=-1).square() / states.shape[-1]
+        scales = (squares + EPS).rsqrt()
+        weights = _weights(states @ query * scales, mask) * scales
+        return gain * (weights.unsqueeze(-2) @ states).squeeze(-2)
+
+
+def _weights(
+    relevance: Float[Tensor, "*rows item"], mask: Bool[Tensor, "*rows item"] | None
+) -> Float[Tensor, "*rows item"]:
+    """How much each item counts; they sum to 1."""
+    if mask is not None:
+        relevance = relevance.masked_fill(~mask, -torch.inf)
+    return relevance.float().softmax(-1).to(relevance.dtype)
 
 
 class WeightedPooling(nn.Module):
@@ -86,7 +109,7 @@ class AttentionWithGate(nn.Module):
         mask: Bool[Tensor, "batch item"] | None = None,
     ) -> Float[Tensor, "batch out"]:
         """The features of each row of states."""
-        return self.projection(self.pooling(self.norm(states), mask))
+        return self.projection(self.pooling.of_normed(states, mask, self.norm.weight))
 
 
 class LayerwisePooling(nn.Module):

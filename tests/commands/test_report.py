@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from evals.group_folders import write_group
 from reports.conftest import falling, write_words
 from tutelage.cli import main
 
@@ -86,3 +87,20 @@ def test_the_command_line_loads_neither_numbers_nor_plots():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_a_group_is_compared_and_shown(tmp_path, capsys):
+    """TND-5: arms.json is written beside its runs."""
+    group = write_group(tmp_path / "group", {"clm": {0: {}}, "tnd": {0: {"shift": -0.2}}})
+    out = tmp_path / "p.html"
+    assert main(["report", str(group), "--out", str(out)]) == 0
+    assert (group / "arms.json").is_file()
+    assert "On equal steps, tnd is earlier than clm by 0.20 log10 steps" in out.read_text()
+    assert f"Report: {out}" in capsys.readouterr().out
+
+
+def test_a_page_that_cannot_be_is_refused_before_arms_are_compared(tmp_path, capsys):
+    """X-1."""
+    group = write_group(tmp_path / "group", {"clm": {0: {}}})
+    assert main(["report", str(group), "--out", str(tmp_path / "p.txt")]) == 2
+    assert not (group / "arms.json").exists()

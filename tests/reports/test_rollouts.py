@@ -12,7 +12,15 @@ from reports.conftest import write_lines
 from reports.trial_runs import write_trials
 from tutelage.config import UserError
 from tutelage.reports.html import page_of
-from tutelage.reports.rollouts import MAX_ROUNDS, Ranked, Round, ranked, read_samples, terms_of
+from tutelage.reports.rollouts import (
+    MAX_ROUNDS,
+    Ranked,
+    Round,
+    paired,
+    ranked,
+    read_samples,
+    terms_of,
+)
 from tutelage.reports.runs import read_run, read_runs
 
 
@@ -209,3 +217,57 @@ def test_responses_of_any_shape_are_shown(tmp_path):
     assert "Of 2 responses" in text
     assert text.count("(no text)") == 2
     assert text.count('<td data-head="total">–</td>') == 2
+
+
+def said(author, prompt, total, text="said", **options):
+    scores = {"age": total + 5.0, "baseline": 5.0}
+    return response(total, text=text, **options, **scores) | {"author": author, "prompt": prompt}
+
+
+def test_a_trial_stands_beside_the_demonstration_for_its_prompt():
+    """TND-2: the first of a prompt with the first; what has no partner is not shown."""
+    rows = [
+        said("student", "a", 1.0), said("student", "a", 3.0), said("student", "b", 2.0),
+        said("student", "c", 9.0), said("demonstrator", "b", 6.0), said("demonstrator", "a", 7.0),
+        said("demonstrator", "a", 8.0), said("demonstrator", "d", 9.0),
+    ]  # fmt: skip
+    told = [(rank, rows.index(one), rows.index(two)) for rank, one, two in paired(rows)]
+    assert told == [("best", 1, 6), ("median", 2, 4), ("worst", 0, 5)]
+    assert paired(rows[:4]) == paired(rows[4:]) == paired([response(1.0)]) == []
+
+
+def test_a_round_with_demonstrations_tells_the_mean_of_its_trials(tmp_path):
+    """TND-2: and shows pairs in the place of single responses."""
+    path = tmp_path / "samples.jsonl"
+    rows = [said("student", "a", 1.0), said("demonstrator", "a", 7.0), said("student", "b", 2.0)]
+    write_lines(path, rows)
+    (found,) = read_samples(path).rounds
+    assert (found.mean, found.num_responses, found.shown) == (1.5, 3, [])
+    assert terms_of(found) == ["age", "baseline"]
+    write_lines(path, rows[1:2])
+    (found,) = read_samples(path).rounds
+    assert (found.mean, len(found.shown), found.pairs) == (7.0, 1, [])
+
+
+def test_the_page_shows_trials_beside_demonstrations_with_ages_and_rewards(make_run):
+    """TND-2: whatever they say."""
+    path = make_run()
+    evil = "<script>alert(1)</script>"
+    rows = [
+        said("student", "Once " + evil, -3.25, text=" the the"),
+        said("demonstrator", "Once " + evil, 2.5, text=" there was " + evil),
+    ]
+    write_lines(path / "samples.jsonl", rows)
+    page = page_of([read_run(path)])
+    assert "<script" not in page
+    assert "beside the demonstration for the same prompt" in page
+    table = page[page.index('<table class="numbers worst beside">') :]
+    assert re.findall(r'<th scope="col">(.*?)</th>', table)[:3] == [
+        "prompt", "trial", "demonstration",
+    ]  # fmt: skip
+    cells = re.findall(r'<td class="said" data-head="(\w+)">(.*?)</td>', table, re.DOTALL)
+    assert [head for head, _ in cells] == ["trial", "demonstration"]
+    for (_, cell), reward, age in zip(cells, ("-3.25", "2.5"), ("1.75", "7.5"), strict=True):
+        told = dict(re.findall(r"<span>(\w+) <b>(.*?)</b>", cell))
+        assert told == {"reward": reward, "age": age, "baseline": "5"}
+    assert "there was &lt;script&gt;" in cells[1][1]

@@ -61,6 +61,14 @@ class Arm(NamedTuple):
     finals: dict[str, Estimate]
 
 
+class Compared(NamedTuple):
+    """The content of arms.json."""
+
+    baseline: str
+    arms: list[Arm]
+    left_out: dict[str, str]
+
+
 class Group(NamedTuple):
     """What a page shows of a group."""
 
@@ -93,32 +101,24 @@ def group_in(paths: list[Path]) -> Path | None:
 
 def read_group(path: Path) -> Group:
     """A group folder; runs that are missing are no fault."""
-    content = _read(path / "group.json", _rows)
-    compared = _read(path / "arms.json", lambda found: found) if _has(path, "arms.json") else {}
-    arms = _read(path / "arms.json", _arms) if compared else []
+    rows = _read(path / "group.json", _rows)
+    stored = path / "arms.json"
+    found = _read(stored, _compared) if stored.is_file() else Compared("", [], {})
     first: dict[str, str] = {}
-    for row in sorted(content, key=lambda row: row["run"] in _left_out(compared)):
-        if _has(path / row["run"], "config.yaml"):
+    for row in sorted(rows, key=lambda row: row["run"] in found.left_out):
+        if (path / row["run"] / "config.yaml").is_file():
             first.setdefault(row["arm"], row["run"])
-    order = [arm for arm in dict.fromkeys(row["arm"] for row in content) if arm in first]
+    order = [arm for arm in dict.fromkeys(row["arm"] for row in rows) if arm in first]
     if not order:
         raise UserError(f"None of the runs of {path} has begun, so there is nothing to report.")
     return Group(
         name=path.resolve().name,
-        baseline=str(compared.get("baseline", "")),
-        arms=[arm for arm in arms if arm.name in first],
-        rows=content,
-        left_out=_left_out(compared),
+        baseline=found.baseline,
+        arms=[arm for arm in found.arms if arm.name in first],
+        rows=rows,
+        left_out=found.left_out,
         runs=[read_run(path / first[arm], arm) for arm in order],
     )
-
-
-def _has(path: Path, name: str) -> bool:
-    return (path / name).is_file()
-
-
-def _left_out(compared: dict[str, Any]) -> dict[str, str]:
-    return {row["run"]: row["reason"] for row in compared.get("left_out", ())}
 
 
 def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
@@ -130,6 +130,11 @@ def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
         if Path(row["run"]).name != row["run"]:
             raise ValueError(f"the run {row['run']!r} is not in the group's folder")
     return found
+
+
+def _compared(content: dict[str, Any]) -> Compared:
+    left_out = {str(row["run"]): str(row["reason"]) for row in content["left_out"]}
+    return Compared(str(content["baseline"]), _arms(content), left_out)
 
 
 def _arms(content: dict[str, Any]) -> list[Arm]:

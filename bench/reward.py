@@ -39,7 +39,7 @@ from tutelage.train.optim import Optim
 PEER = Path(__file__).parent / "peers" / "trl_reward.py"
 BATCH, MAX_TOKENS, VOCAB, LR = 64, 512, 8_192, 1e-4
 STEPS = 2
-FROZEN_PAIRS = 192
+FROZEN_PAIRS = 128
 PEERS = ("fp32", "bf16", "defaults")
 READOUTS = {
     "layerwise_attention": LayerwiseAttention(),

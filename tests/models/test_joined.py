@@ -121,9 +121,9 @@ def test_each_token_sees_what_is_before_it_in_its_own_text():
 class Deaf(LlamaModel):
     """A trunk that takes an attention mask, and does not use it."""
 
-    def forward(self, *args, attention_mask=None, **options):
+    def forward(self, input_ids, attention_mask=None, position_ids=None, **options):
         """Hidden states."""
-        return super().forward(*args, **options)
+        return super().forward(input_ids, position_ids=position_ids, **options)
 
 
 def deaf() -> PreTrainedModel:

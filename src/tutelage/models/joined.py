@@ -69,7 +69,7 @@ def ends_of(owners: Int[Tensor, "pair time"], owner: int) -> Int[Tensor, " pair"
 def can_join(model: RewardModel, most_tokens: int) -> bool:
     """Whether pairs of at most so many tokens can be read as rows with the very same scores."""
     base = model.base
-    if model.needs.where != "last token" or model.readout is None:
+    if model.needs.where != "last token":
         return False
     if base.config._attn_implementation not in ("eager", "sdpa"):
         return False

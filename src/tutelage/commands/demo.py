@@ -1,52 +1,167 @@
-"""`tutelage demo`: raise a very small student on the built-in corpus, from nothing to a report."""
+"""`tutelage demo`: the whole story of trials and demonstrations, small, from nothing to a report."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from tutelage.config import Config
-from tutelage.run_folder import RunFolder, default_path, read_lines
+from tutelage.config import Config, UserError
+from tutelage.run_folder import append_line, default_path, refuse_used, write_json
+
+HOLD_OUT = 10
+"""Of so many documents of a text, one is kept for evaluation."""
+FEWEST_DOCUMENTS = 40
 
 
 class Demo(Config):
-    """Pretrain a tiny student on the nursery grammar, evaluate it and write the report."""
+    """Raise a teacher, a model that tells ages, and students with and without a teacher."""
 
     out: Path | None = None
-    """Folder of the run, which must not exist yet; default runs/demo-<date>-<time>."""
+    """Folder of everything, which must not exist yet; default runs/demo-<date>-<time>."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Seed of initial weights, data order and samples."""
+    """Seed of everything; of the students, the first."""
+    seeds: PositiveInt = 1
+    """Students of each kind: differences between kinds show with three or more."""
+    text: Path | None = None
+    """Text of your own to learn from (.txt with a document a line, or .jsonl with a column text),
+    in place of the built-in nursery; a tenth of it is kept for evaluation."""
+    resume: Path | None = None
+    """Folder of a demo that was stopped, to go on with; the other options are those it began
+    with."""
 
     def run(self) -> int:
-        """Train, then say what was learned and where to read about it."""
-        from tutelage.recipes.pretrain import tiny
+        """Every stage that is not done yet, then a summary."""
+        demo, out = self, self.out or default_path("demo")
+        if self.resume is not None:
+            out, demo = self.resume, self.began(self.resume)
+        else:
+            refuse_used(out)
+            if self.text is not None:
+                split_of(self.text)  # refused before anything is written
+            out.mkdir(parents=True, exist_ok=True)
+            write_json(out / "demo.json", self.model_dump(mode="json"))
+        stages = demo.stages(out)
+        for number, stage in enumerate(stages, start=1):
+            if stage.is_done():
+                continue
+            print(f"\n{number} of {len(stages)}: {stage.what}", flush=True)
+            status = stage.run()
+            if status:
+                print(f"Go on with: tutelage demo --resume {out}")
+                return status
+        print("\n" + summary(out))
+        return 0
 
-        out = self.out or default_path("demo")
-        print(
-            "A student of a million parameters learns from child-directed speech: a minute or two."
+    def began(self, out: Path) -> Demo:
+        """The options that a stopped demo began with."""
+        try:
+            return Demo.model_validate(json.loads((out / "demo.json").read_text()))
+        except (OSError, ValueError):
+            raise UserError(
+                f"--resume {out} is no demo that was stopped (no demo.json). Give its folder."
+            ) from None
+
+    def stages(self, out: Path) -> list[Stage]:
+        """What is done, in order."""
+        from tutelage.commands.demo_stages import age_model, ages, students, teacher, word_set
+
+        story = Story(out, self.seed, self.seeds, None if self.text is None else out / "text")
+        found = [
+            Stage(
+                "a teacher learns to read and write, and is kept at many ages",
+                lambda: (out / "teacher" / "report.html").is_file(),
+                lambda: teacher(story),
+            ),
+            Stage(
+                "the teacher writes, as young and as old as it was",
+                (out / "ages.jsonl").is_file,
+                lambda: ages(story),
+            ),
+            Stage(
+                "an age model learns to tell how old a writer is",
+                lambda: (out / "age" / "report.html").is_file(),
+                lambda: age_model(story),
+            ),
+            Stage(
+                "students learn: from text alone, and with trials and demonstrations",
+                lambda: (out / "students" / "report.html").is_file(),
+                lambda: students(story),
+            ),
+        ]
+        if self.text is None:
+            return found
+        text = self.text
+        split = Stage(
+            f"a tenth of {text} is put aside, and words in it are found",
+            (out / "words.jsonl").is_file,
+            lambda: write_split(text, out) or word_set(story),
         )
-        status = tiny().model_copy(update={"out": out, "seed": self.seed}).run()
-        if status == 0:
-            print(summary(RunFolder.open(out)))
-        return status
+        return [split, *found]
 
 
-def summary(folder: RunFolder) -> str:
-    """What changed between the first and the last milestone, in words."""
-    looks = [row for row in read_lines(folder.metrics_path) if "eval/perplexity/nll" in row]
-    first, last = looks[0], looks[-1]
-    sample = read_lines(folder.samples_path)[-1]["response"].strip().splitlines()
+class Stage(NamedTuple):
+    """A part of the story."""
+
+    what: str
+    is_done: Callable[[], bool]
+    run: Callable[[], int | None]
+
+
+class Story(NamedTuple):
+    """What all stages know."""
+
+    out: Path
+    seed: int
+    seeds: int
+    text: Path | None
+    """Folder with train.jsonl and held_out.jsonl, if there is a text of one's own."""
+
+
+def split_of(text: Path) -> tuple[list[str], list[str]]:
+    """Documents to learn from and documents to evaluate with."""
+    from tutelage.data.corpora import TextCorpus
+
+    corpus = TextCorpus(path=text)
+    corpus.check()
+    documents = list(corpus.documents())
+    if len(documents) < FEWEST_DOCUMENTS:
+        raise UserError(
+            f"--text {text} has {len(documents)} documents, but {FEWEST_DOCUMENTS} are needed at "
+            "least. Give more text, a document a line."
+        )
+    held_out = documents[HOLD_OUT - 1 :: HOLD_OUT]
+    return [d for i, d in enumerate(documents, start=1) if i % HOLD_OUT], held_out
+
+
+def write_split(text: Path, out: Path) -> None:
+    """Write both parts as JSON lines."""
+    folder = out / "text"
+    folder.mkdir(exist_ok=True)
+    for name, documents in zip(("train", "held_out"), split_of(text), strict=True):
+        path = folder / f"{name}.jsonl"
+        path.unlink(missing_ok=True)
+        for document in documents:
+            append_line(path, {"text": document})
+
+
+def summary(out: Path) -> str:
+    """What came out, in words."""
+    card = json.loads((out / "age" / "evals" / "age-card" / "best.json").read_text())
+    arms: dict[str, Any] = json.loads((out / "students" / "arms.json").read_text())
     return "\n".join(
         [
-            f"From step {first['step']} to step {last['step']}, held-out perplexity went from "
-            f"{first['eval/perplexity/perplexity']:.1f} to "
-            f"{last['eval/perplexity/perplexity']:.1f}, and the student prefers the grammatical "
-            f"sentence in {first['eval/minimal_pairs/accuracy']:.0%}, then "
-            f"{last['eval/minimal_pairs/accuracy']:.0%} of minimal pairs (chance: 50%).",
-            "It now says, for example:",
-            *(f"    {line}" for line in sample[:4]),
-            f"Read the report: {folder.report.resolve()}",
+            "The age model ranks checkpoints by their texts with a rank correlation of "
+            f"{card['measures']['spearman_checkpoints']:.2f}.",
+            *(
+                axis["sentence"]
+                for arm in arms["arms"].values()
+                for axis in arm["axes"].values()
+                if "sentence" in axis
+            ),
+            f"Read the report: {(out / 'students' / 'report.html').resolve()}",
         ]
     )

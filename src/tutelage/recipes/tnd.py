@@ -363,7 +363,8 @@ class Tnd(Config):
         num_trials = self.curriculum.num_trials(self.steps)
         if echo is not None:
             steps += num_trials * echo.steps_per_round
-        imitation = (*self.optim.build(placed, total_steps=max(steps, 1)), self.optim.max_grad_norm)
+        built = self.optim.build(placed, total_steps=max(steps, 1), without="value_head")
+        imitation = (*built, self.optim.max_grad_norm)
         lesson: Any = demonstration
         if twin is not None:
             lesson = WithTwin(

@@ -162,5 +162,6 @@ class AgeModel(Config):
     def build(self, device: torch.device, frozen: Frozen) -> Reward:
         """The age model, ready to be called."""
         loaded = load_reward_model(str(self.path))
-        frozen.place(loaded.model, device)
+        trunk = frozen.place(loaded.model.model, device)
+        loaded.model.to(next(trunk.parameters()).device)  # the read-out stays in float32
         return Scorer(loaded, name="age", batch_tokens=self.batch_tokens)

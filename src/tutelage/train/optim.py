@@ -56,13 +56,23 @@ class Optim(Config):
         return self
 
     def build(
-        self, module: torch.nn.Module, *, total_steps: int
+        self, module: torch.nn.Module, *, total_steps: int, without: str | None = None
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """The optimiser over the module's trainable parameters, and its schedule."""
+        """The optimiser over the module's trainable parameters, and its schedule.
+
+        Args:
+            module: What learns.
+            total_steps: Steps to the end of the schedule.
+            without: Name of a part that this optimiser leaves alone.
+        """
         import torch
         from transformers import get_scheduler
 
-        trained = [p for p in module.parameters() if p.requires_grad]
+        trained = [
+            parameter
+            for name, parameter in module.named_parameters()
+            if parameter.requires_grad and (without is None or without not in name.split("."))
+        ]
         groups = [
             {"params": [p for p in trained if p.dim() >= 2], "weight_decay": self.weight_decay},
             {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},

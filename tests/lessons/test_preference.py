@@ -108,6 +108,17 @@ def test_prompts_that_are_read_once_change_neither_loss_nor_gradients():
         torch.testing.assert_close(others[name], grad, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["last_token", "layerwise_attention"])
+def test_portions_hold_no_more_places_than_allowed(kind):
+    """X-5: of both sides of their pairs, joined or apart."""
+    model, seen = small_model(kind), []
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    lesson = preference(TokenTexts(rows()), microbatch_tokens=40)
+    totals(lesson, model)
+    assert lesson.joins == (kind == "last_token")
+    assert max(token_ids.numel() for token_ids in seen) <= 40
+
+
 def test_a_cpu_reads_no_more_at_once_than_its_caches_hold():
     """X-5: results stay the same."""
     cpu, gpu = torch.device("cpu"), torch.device("cuda")

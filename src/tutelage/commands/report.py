@@ -31,8 +31,11 @@ class Report(Config):
 
         refuse_out(self.out)
         if group := group_in(self.runs):
+            from rich.console import Console
+
             from tutelage.evals.arms import write_arms
 
-            write_arms(group)
+            with Console(stderr=True).status(f"Ages of words in {group}"):
+                write_arms(group)
         write_report(self.runs, self.out, self.words)
         print(f"Report: {self.out}")

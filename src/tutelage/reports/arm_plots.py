@@ -77,11 +77,10 @@ def band_chart(
         x, mean, low, high = x[kept], mean[kept], low[kept], high[kept]
         xs.append(x)
         colour, step = colour_of(line.colour), "steps-post" if is_count else "default"
-        if np.isfinite(low).all():
-            axes.fill_between(
-                x, np.maximum(low, 0), high, color=colour, alpha=0.16, linewidth=0,
-                step="post" if is_count else None,
-            )  # fmt: skip
+        axes.fill_between(
+            x, np.maximum(low, 0), high, color=colour, alpha=0.16, linewidth=0,
+            step="post" if is_count else None,
+        )  # fmt: skip
         axes.plot(
             x, mean, color=colour, linewidth=1.7, linestyle=dash_of(line.colour), drawstyle=step
         )

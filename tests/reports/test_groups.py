@@ -256,3 +256,16 @@ def test_bands_need_a_place_above_0_and_several_seeds():
     assert found == [(1, False), (2, True)]
     nowhere = Line("none", 0, Band([], [], [], []))
     assert band_chart([nowhere], Stylist(), **options) is None
+
+
+def test_sentences_on_many_arms_are_closed_but_for_the_first(tmp_path):
+    """TND-5: three sentences an arm, arm by arm."""
+    arms = {name: {0: {}} for name in ("a", "b", "clm", "d", "e")}
+    group = write_group(tmp_path, arms)
+    write_arms(group)
+    section = arms_section(read_group(group), Stylist())
+    of = [re.findall(r"(\w+) is (?:earlier|later)", told)[0] for told in section.sentences]
+    assert of == ["a"] * 3 + ["b"] * 3 + ["d"] * 3
+    assert [sentence.split(", ")[0] for sentence in section.further] == [
+        "On equal steps", "On equal words seen", "On equal optimiser updates",
+    ]  # fmt: skip

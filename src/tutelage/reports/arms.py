@@ -1,5 +1,6 @@
 """What a page tells of the arms of a group: sentences, tables, and charts of their means."""
 
+from itertools import chain
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -11,6 +12,7 @@ from tutelage.reports.tables import Table, number
 
 SIDE_BY_SIDE = ("steps", "words")
 MAX_FINALS = 6
+ARMS_TOLD = 3
 
 
 class Figure(NamedTuple):
@@ -31,6 +33,8 @@ class ArmsSection(NamedTuple):
     """The section on arms."""
 
     sentences: list[str]
+    """On the first arms; `further` are those on the others."""
+    further: list[str]
     differences: list[Figure]
     tables: list[AxisTable]
     words: Table
@@ -43,13 +47,14 @@ class ArmsSection(NamedTuple):
 
 def arms_section(group: Group, stylist: Stylist) -> ArmsSection:
     """Everything about a group's arms; without arms.json, its runs alone."""
+    told_of = [
+        [arm.comparisons[axis].sentence for axis in AXES if axis in arm.comparisons]
+        for arm in group.arms
+        if arm.name != group.baseline
+    ]
     return ArmsSection(
-        sentences=[
-            arm.comparisons[axis].sentence
-            for axis in AXES
-            for arm in group.arms
-            if axis in arm.comparisons and arm.comparisons[axis].sentence
-        ],
+        sentences=list(chain(*told_of[:ARMS_TOLD])),
+        further=list(chain(*told_of[ARMS_TOLD:])),
         differences=_differences(group, stylist),
         tables=[AxisTable(AXES[axis], _ages(group, axis)) for axis in AXES],
         words=_words(group),

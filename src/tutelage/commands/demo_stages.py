@@ -34,6 +34,7 @@ STUDENT = StudentConfig(layers=3, heads=4, width=128, context=64)
 TEACHER_STEPS, STUDENT_STEPS = 400, 160
 AGES = (1, 2, 4, 8, 16, 25, 40, 60, 90, 130, 180, 250, 320, TEACHER_STEPS)
 LOOKS = (2, 4, 8, 12, 16, 24, 32, 40, 52, 64, 80, 100, 120, 140, STUDENT_STEPS)
+TEXTS_PER_AGE = 128
 TEXT_TOKENS = 40
 PROMPT_TOKENS = 5
 CONTEXTS = 4
@@ -90,7 +91,7 @@ def ages(story: Story) -> None:
         out=story.out / "ages.jsonl",
         prompts=prompts,
         prompt_tokens=PROMPT_TOKENS,
-        per_checkpoint=128,
+        per_checkpoint=TEXTS_PER_AGE,
         max_tokens=TEXT_TOKENS,
         seed=story.seed,
     ).run()

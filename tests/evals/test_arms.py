@@ -82,6 +82,13 @@ def test_runs_are_compared_up_to_where_the_shorter_one_ends(tmp_path):
     assert one == pytest.approx(other, abs=0.0005)
 
 
+def test_a_word_that_falls_only_after_the_common_end_has_no_age_there(tmp_path):
+    """TND-6: clm sees 16,160 words, as many as tnd in 40 steps; "under" falls around step 158."""
+    arms = {"clm": {0: {"words_a_round": 10}}, "tnd": {0: {"words_a_round": 404}}}
+    axes = write_arms(write_group(tmp_path, arms))["arms"]["tnd"]["axes"]
+    assert (axes["steps"]["words"], axes["words"]["words"]) == (3, 2)
+
+
 def test_only_words_that_every_run_acquires_count(tmp_path):
     """TND-5: without the late word in one of four runs, it is in none of the means."""
     arms = {"clm": {0: {}, 1: {}}, "tnd": {0: {}, 1: {"never": ("under",)}}}

@@ -5,7 +5,7 @@ of the curriculum, equal words seen and equal optimiser updates, each time:
 
 - over the words that every run of both acquires, as an early mean is no merit if the late words
   are missing from it;
-- up to where the shortest of these runs ends on that axis, as ages are fractions of a whole fall;
+- up to where the shortest of these runs ends on that axis, as ages are fractions of a fall;
 - seed by seed, so that what two runs of one seed share (initial weights, data) does not blur it.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tutelage.evals.development import Development, Fits
+from tutelage.evals.development import Development, Fits, ages
 from tutelage.evals.naoa import Array
 from tutelage.evals.over_seeds import SeedMean, seed_mean
 
@@ -41,10 +41,10 @@ def alone(seeds: Seeds, axis: str, fits: Fits) -> dict[str, Any]:
     """Ages of an arm by itself; a reason if there are none."""
     if why := _incomparable([("it", seeds)], axis):
         return {"reason": why}
-    ages, shared = _ages(list(seeds.values()), axis, fits)
+    means, shared = _ages(list(seeds.values()), axis, fits)
     if not shared:
         return {"reason": "no word is acquired in every run", "words": 0}
-    return {"words": len(shared), "ages": _means(ages)}
+    return {"words": len(shared), "ages": _means(means)}
 
 
 def beside(
@@ -55,12 +55,12 @@ def beside(
     why = _incomparable([(name, seeds), (baseline, others)], axis)
     if why:
         return {"reason": why, "sentence": f"{opening}: {why}."}
-    ages, shared = _ages([*seeds.values(), *others.values()], axis, fits)
+    means, shared = _ages([*seeds.values(), *others.values()], axis, fits)
     if not shared:
         why = "no word is acquired in every run of both"
         return {"reason": why, "words": 0, "sentence": f"{opening}: {why}."}
-    own = dict(zip(seeds, ages[: len(seeds)], strict=True))
-    other = dict(zip(others, ages[len(seeds) :], strict=True))
+    own = dict(zip(seeds, means[: len(seeds)], strict=True))
+    other = dict(zip(others, means[len(seeds) :], strict=True))
     result = {
         "words": len(shared),
         "ages": _means(list(own.values())),
@@ -132,22 +132,23 @@ def _ages(
 ) -> tuple[list[dict[str, float]], set[str]]:
     """Of each run its mean ages over the words that all of them acquire, and these words."""
     end = min(float(run.places[axis][-1]) for run in runs)
-    cut = [run.until(run.step_at(axis, end)) for run in runs]
-    along = [ages_along(run, axis, fits) for run in cut]
-    shared = set.intersection(*(set(ages) for ages in along))
+    along = [ages_along(run, axis, fits, end=run.step_at(axis, end)) for run in runs]
+    shared = set.intersection(*(set(found) for found in along))
     if not shared:
         return [], shared
     means = []
-    for ages in along:
-        table = np.array([ages[word] for word in sorted(shared)])
+    for found in along:
+        table = np.array([found[word] for word in sorted(shared)])
         means.append({"half": float(table[:, 0].mean()), "average": float(table.mean())})
     return means, shared
 
 
-def ages_along(run: Development, axis: str, fits: Fits) -> dict[str, Array]:
-    """The words that a run acquires, and their ages at each fraction on an axis."""
-    ages = fits.ages(run)
-    return {w: run.ages_along(axis, age) for w, age in ages.items() if not isinstance(age, str)}
+def ages_along(
+    run: Development, axis: str, fits: Fits, *, end: float | None = None
+) -> dict[str, Array]:
+    """The words that a run acquires (up to a step), and their ages at each fraction on an axis."""
+    found = ages(fits.of(run), end)
+    return {word: run.ages_along(axis, age) for word, age in found.items()}
 
 
 def _means(rows: list[dict[str, float]]) -> dict[str, Any]:

@@ -31,15 +31,15 @@ def write_arms(group: Path) -> dict[str, Any]:
     """Compare the arms of a group folder, store and return the result as its arms.json.
 
     Runs that are missing, unfinished or without surprisals are named in the result and left out.
-    Fitted ages are kept in word_ages.json, so that only curves of new runs are fitted.
+    Fitted curves are kept in word_curves.json, so that only curves of new runs are fitted.
     """
     rows = read_group(group)
     found = {row["run"]: read_development(group / row["run"]) for row in rows}
-    fits = Fits(group / "word_ages.json")
+    fits = Fits(group / "word_curves.json")
     result = compared(rows, found, fits)
     try:
         write_json(group / "arms.json", result)
-        write_json(fits.path, fits.used)
+        fits.write()
     except OSError as error:
         raise UserError(
             f"{group / 'arms.json'} cannot be written: {error.strerror or error}. "
@@ -110,9 +110,9 @@ def compared(
 def _own(seeds: Seeds, fits: Fits) -> dict[str, Any]:
     """What is told of an arm without another: words, vocabulary, surprisal, last measures."""
     runs = list(seeds.values())
-    ages = [fits.ages(run) for run in runs]
-    words = dict.fromkeys(word for some in ages for word in some)
-    times = {word: sum(isinstance(some.get(word), list) for some in ages) for word in words}
+    words = dict.fromkeys(word for run in runs for word in run.bits)
+    acquired = [ages_along(run, "steps", fits) for run in runs]
+    times = {word: sum(word in known for known in acquired) for word in words}
     finals = dict.fromkeys(name for run in runs for name in run.finals)
     return {
         "words": {

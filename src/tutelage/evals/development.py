@@ -16,12 +16,20 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tutelage.config import UserError
-from tutelage.evals.naoa import FRACTIONS, Array, Refusal, fit_double_sigmoid, naoa
+from tutelage.evals.naoa import (
+    FRACTIONS,
+    LEAST_FALL,
+    Array,
+    DoubleSigmoid,
+    Refusal,
+    fit_double_sigmoid,
+    naoa,
+)
+from tutelage.run_folder import write_json
 
 AXES = ("steps", "words", "updates")
-WordAges: TypeAlias = dict[str, list[float] | str]
-"""Of each word log10 of the step at which each of FRACTIONS of its fall is past, or why it has no
-age."""
+Fitted: TypeAlias = dict[str, DoubleSigmoid | str]
+"""Of each word its curve over log10 steps, or why it has none."""
 
 
 class Unusable(NamedTuple):
@@ -44,17 +52,6 @@ class Development(NamedTuple):
         """The step at which so many words were seen, or updates made."""
         return float(np.interp(place, self.places[axis], self.places["steps"]))
 
-    def until(self, step: float) -> Development:
-        """The same run, had it ended at a step: between two milestones, curves are straight."""
-        steps = self.places["steps"]
-        if step >= steps[-1]:
-            return self
-        kept = [*steps[steps < step], step]
-        return self._replace(
-            places={axis: np.interp(kept, steps, places) for axis, places in self.places.items()},
-            bits={word: np.interp(kept, steps, bits) for word, bits in self.bits.items()},
-        )
-
     def ages_along(self, axis: str, ages: list[float]) -> Array:
         """Ages in log10 steps as log10 of the words seen, or updates made, by then."""
         steps = 10 ** np.array(ages)
@@ -62,23 +59,51 @@ class Development(NamedTuple):
 
 
 class Fits:
-    """Ages of words; a curve that was fitted before is not fitted again."""
+    """Fitted curves of words; what was fitted before is not fitted again."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.stored: dict[str, WordAges] = json.loads(path.read_text()) if path.exists() else {}
-        self.used: dict[str, WordAges] = {}
+        self._old: dict[str, Fitted] = {}
+        self._used: dict[str, Fitted] = {}
+        for key, curves in (_read(path) if path.exists() else {}).items():
+            self._old[key] = {
+                word: found if isinstance(found, str) else DoubleSigmoid(*found)
+                for word, found in curves.items()
+            }
 
-    def ages(self, development: Development) -> WordAges:
-        """The ages of all words of a run."""
+    def of(self, development: Development) -> Fitted:
+        """The curves of all words of a run."""
         steps = development.places["steps"]
         key = hashlib.sha256(steps.tobytes())
         for word, bits in development.bits.items():
             key.update(json.dumps(word).encode() + bits.tobytes())
         name = key.hexdigest()
-        if name not in self.used:
-            self.used[name] = self.stored.get(name) or _ages(development)
-        return self.used[name]
+        if name not in self._used:
+            self._used[name] = self._old.get(name) or _fitted(development)
+        return self._used[name]
+
+    def write(self) -> None:
+        """Keep the curves that were used."""
+        write_json(self.path, self._used)
+
+
+def ages(fitted: Fitted, end: float | None = None) -> dict[str, list[float]]:
+    """log10 of the step at which each of FRACTIONS of a word's fall is past, where it falls.
+
+    Args:
+        fitted: Curves of words.
+        end: Only the fall up to this step counts, and a word that falls by less than LEAST_FALL
+            until then has no age; none: all of it.
+    """
+    found = {}
+    for word, fit in fitted.items():
+        if isinstance(fit, str):
+            continue
+        seen = fit if end is None else fit._replace(last=min(fit.last, math.log10(end)))
+        top, bottom = seen(np.array([seen.first, seen.last]))
+        if seen.last > seen.first and top - bottom >= LEAST_FALL:
+            found[word] = [naoa(seen, fraction) for fraction in FRACTIONS]
+    return found
 
 
 def read_development(folder: Path) -> Development | Unusable:
@@ -107,16 +132,13 @@ def read_development(folder: Path) -> Development | Unusable:
     )
 
 
-def _ages(development: Development) -> WordAges:
+def _fitted(development: Development) -> Fitted:
     steps = development.places["steps"]
     x = np.log10(steps, out=np.full(len(steps), math.nan), where=steps > 0)
-    found: WordAges = {}
+    found: Fitted = {}
     for word, bits in development.bits.items():
         fit = fit_double_sigmoid(x, bits)
-        if isinstance(fit, Refusal):
-            found[word] = fit.reason
-        else:
-            found[word] = [round(naoa(fit, fraction), 6) for fraction in FRACTIONS]
+        found[word] = fit.reason if isinstance(fit, Refusal) else fit
     return found
 
 

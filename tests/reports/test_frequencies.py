@@ -24,7 +24,7 @@ CSV = """token,corpus,trials,demonstrations
 Ġball,900,30,40
 ball,5,1,2
 dog,500,20,0
-Ġunder,100,3,0
+ under,100,3,0
 ",",4000,90,80
 <script>,1,1,1
 """

@@ -14,7 +14,7 @@ from tutelage.reports.frequencies import (
     correlation,
     read_frequencies,
 )
-from tutelage.reports.frequency_panels import frequency_panels, told
+from tutelage.reports.frequency_panels import _scatter, frequency_panels, told
 from tutelage.reports.html import page_of
 from tutelage.reports.runs import read_run
 from tutelage.reports.svg import Stylist
@@ -141,6 +141,13 @@ def test_the_page_has_a_dot_for_each_word_at_the_last_milestone(tmp_path):
     page = page_of([read_run(path)])
     assert "Frequency and surprisal at the last milestone" in page
     assert "<script" not in page
+
+
+def test_many_words_have_a_dot_each():
+    """TND-6: 300; none is taken for a part of a line."""
+    found = frequencies(range(300), range(300, 0, -1))
+    svg = _scatter(found, "trials", Stylist(), name="trials", run=0)
+    assert max(path.count("M ") for path in re.findall(r"<path[^>]*>", svg)) == 300
 
 
 def test_a_run_that_only_read_has_no_such_charts(tmp_path):

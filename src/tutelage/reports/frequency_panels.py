@@ -64,8 +64,10 @@ def _scatter(found: Frequencies, source: str, stylist: Stylist, *, name: str, ru
     # One path for all dots: lines of no length with round ends.
     points = np.repeat(np.column_stack([x, found.bits]), 2, axis=0)
     codes = np.tile([Path.MOVETO, Path.LINETO], len(x))
+    path = Path(points, codes)
+    path.should_simplify = False  # which would leave out what has no length
     dots = PathPatch(
-        Path(points, codes), edgecolor=colour_of(run), facecolor="none", linewidth=4.5,
+        path, edgecolor=colour_of(run), facecolor="none", linewidth=4.5,
         capstyle="round", alpha=0.6,
     )  # fmt: skip
     axes.add_patch(dots)

@@ -147,7 +147,7 @@ def test_many_words_have_a_dot_each():
     """TND-6: 300; none is taken for a part of a line."""
     found = frequencies(range(300), range(300, 0, -1))
     svg = _scatter(found, "trials", Stylist(), name="trials", run=0)
-    assert max(path.count("M ") for path in re.findall(r"<path[^>]*>", svg)) == 300
+    assert max(path.count(" L ") for path in re.findall(r"<path[^>]*>", svg)) == 300
 
 
 def test_a_run_that_only_read_has_no_such_charts(tmp_path):

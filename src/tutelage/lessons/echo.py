@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tutelage.batch import Batch
 from tutelage.lessons.exchange import Exchange
+from tutelage.lessons.texts import at_once
 from tutelage.objectives.clm import nll
 from tutelage.rows import padded, portions
 
@@ -89,7 +90,9 @@ class Echo:
         num_terms = int(self.machine.sum(own)[0])
         lengths = [len(text) for text in texts]
         # Each process has as many texts; how many portions they make may differ.
-        own_portions = portions(lengths, range(len(texts)), self.trial.microbatch_tokens)
+        own_portions = portions(
+            lengths, range(len(texts)), at_once(self.trial.microbatch_tokens, self.machine.device)
+        )
         most = _most(len(own_portions), self.machine)
         return Batch(
             microbatches=[

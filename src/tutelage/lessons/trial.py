@@ -21,6 +21,7 @@ from tutelage.data.packing import BlockOrder
 from tutelage.data.prompts import Prompt
 from tutelage.lessons.appraisal import Appraiser, Reference
 from tutelage.lessons.experience import Rows, portions
+from tutelage.lessons.texts import at_once
 from tutelage.lessons.updates import refuse_indivisible
 from tutelage.rewards.protocol import Scores
 from tutelage.rollout.engine import Rollout
@@ -176,7 +177,7 @@ class Trial:
             portions(
                 experience.lengths,
                 [index for index in indices if index // size == rank],
-                self.microbatch_tokens,
+                at_once(self.microbatch_tokens, self.machine.device),
             )
             for rank in range(self.machine.num_processes)
         ]

@@ -82,7 +82,7 @@ class Ppo(Config):
     """Responses that a round samples, over all processes."""
     microbatch_tokens: PositiveInt | None = None
     """Most tokens of a forward pass of the update, padding included; lower it to save memory,
-    results stay the same. Default: a whole minibatch at once."""
+    results stay the same. Default: a whole minibatch at once; on a CPU, what its caches hold."""
     prompts: AnyPrompts = NurseryPrompts()
     """What the student continues."""
     reward: AnyReward = NurseryGrammar()

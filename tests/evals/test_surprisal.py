@@ -253,3 +253,16 @@ def test_surprisal_equals_minicons(shared_data: Path):
             base_two=True,
         )
         assert found["surprisal"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_words_and_contexts_can_be_fewer_to_save_time():
+    """TND-6: words evenly spread over the set, of each its first contexts."""
+    everything = Surprisal()._words().words
+    few = Surprisal(max_words=10, max_contexts=3)._words().words
+    assert [word.word for word in few] == [
+        everything[int(i * len(everything) / 10)].word for i in range(10)
+    ]
+    assert all(word.contexts == known.contexts[:3] for word in few for known in everything
+               if known.word == word.word)  # fmt: skip
+    assert Surprisal(max_words=10**6)._words().words == everything
+    assert Surprisal(max_contexts=3).fingerprint() != Surprisal().fingerprint()

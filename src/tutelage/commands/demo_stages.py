@@ -38,6 +38,7 @@ TEXTS_PER_AGE = 128
 TEXT_TOKENS = 40
 PROMPT_TOKENS = 5
 CONTEXTS = 4
+WORDS = 160
 MOST_CONTEXTS, FEWEST_CONTEXTS = 8, 5
 
 
@@ -130,7 +131,7 @@ def students(story: Story) -> int:
         block_length=64,
         data=data,
         eval_data=eval_data,
-        evals=Along(surprisal=Surprisal(data=words, max_contexts=CONTEXTS)),
+        evals=Along(surprisal=Surprisal(data=words, max_contexts=CONTEXTS, max_words=WORDS)),
         student=STUDENT,
         interaction=Interaction(prompt_tokens=PROMPT_TOKENS, batch_size=32),
         demonstrator=Demonstrator(

@@ -43,6 +43,8 @@ class Surprisal(Config):
     nursery if not given."""
     max_contexts: PositiveInt | None = None
     """Read at most so many contexts of each word, the first ones, to save time; default: all."""
+    max_words: PositiveInt | None = None
+    """Read at most so many words, evenly spread over the set, to save time; default: all."""
 
     def check(self) -> None:
         """Refuse a missing file or malformed row."""
@@ -93,12 +95,13 @@ class Surprisal(Config):
         return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _words(self) -> WordSet:
-        words = self._all_words()
-        most = self.max_contexts
-        if most is None:
-            return words
-        kept = tuple(word._replace(contexts=word.contexts[:most]) for word in words.words)
-        return words._replace(words=kept)
+        known = self._all_words()
+        words = known.words
+        if self.max_words is not None and len(words) > self.max_words:
+            step = len(words) / self.max_words
+            words = tuple(words[int(number * step)] for number in range(self.max_words))
+        kept = tuple(word._replace(contexts=word.contexts[: self.max_contexts]) for word in words)
+        return known._replace(words=kept)
 
     def _all_words(self) -> WordSet:
         if self.data is None:

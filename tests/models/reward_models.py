@@ -23,7 +23,7 @@ MAX_TOKENS = 32
 
 
 def word_tokenizer(num_words: int = 48) -> PreTrainedTokenizerFast:
-    """A tokenizer of words w0, w1 …"""
+    """A tokenizer of the words w0, w1 and so on."""
     words = {"<pad>": 0, "<end>": 1} | {f"w{i}": i + 2 for i in range(num_words)}
     inner = Tokenizer(WordLevel(words, unk_token="w0"))
     inner.pre_tokenizer = WhitespaceSplit()

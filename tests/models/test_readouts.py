@@ -66,7 +66,9 @@ def built(kind, **options) -> Scoring:
 
 
 CASES = {
-    "layerwise_attention": (LayerwiseAttention, {"pooling_output_dim": 6, "n_blocks_to_use": "all"}),
+    "layerwise_attention": (
+        LayerwiseAttention, {"pooling_output_dim": 6, "n_blocks_to_use": "all"}
+    ),
     "full_attention": (FullAttention, {"pooling_output_dim": 6, "n_blocks_to_use": 3}),
     "decoder_output": (DecoderOutput, {}),
     "attention_pooled_encoder": (AttentionPooledEncoder, {"pooling_output_dim": 6}),

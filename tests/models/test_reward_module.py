@@ -146,7 +146,7 @@ def test_a_missing_read_out_is_refused(tmp_path):
     """RM-1, R12: its scores would be random."""
     small_model("decoder_output").save(tmp_path, word_tokenizer())
     (tmp_path / READOUT).unlink()
-    with pytest.raises(UserError, match="has no readout.safetensors, so its scores would be"):
+    with pytest.raises(UserError, match=r"has no readout\.safetensors, so its scores would be"):
         Preference(path=str(tmp_path)).check()
 
 
@@ -206,9 +206,9 @@ def test_options_that_exclude_each_other_are_refused():
     """X-1."""
     with pytest.raises(UserError, match="Give one of them"):
         Trunk(frozen=True, lora=Lora(rank=2)).check()
-    with pytest.raises(UserError, match="--model.size 5mm is not known; did you mean 5m"):
+    with pytest.raises(UserError, match=r"--model\.size 5mm is not known; did you mean 5m"):
         Trunk(size="5mm").check()
-    with pytest.raises(UserError, match="--model.path ./nowhere is not a folder"):
+    with pytest.raises(UserError, match=r"--model\.path \./nowhere is not a folder"):
         Trunk(path="./nowhere").check()
 
 

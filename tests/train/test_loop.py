@@ -161,3 +161,26 @@ def test_a_hook_ends_the_run_at_once(compute: Compute) -> None:
         after_step=[stop],
     )
     assert (progress.step, progress.round) == (4, 2)
+
+
+def test_a_round_may_have_several_lessons(compute: Compute) -> None:
+    """TND-1: each with its own optimiser, in the order given; hooks after the whole round."""
+    inputs, targets = numbers(4)
+    batch = batch_of(inputs, targets, [4], 4)
+    lessons = {"first": Squares([batch]), "second": Squares([batch, batch])}
+    student = linear()
+    learners = {name: learner(student, lesson) for name, lesson in lessons.items()}
+    progress, seen = Progress(), []
+    train(
+        student,
+        learners,
+        lambda round: ["second", "first"] if round % 2 else ["first"],
+        steps=6,
+        compute=compute,
+        progress=progress,
+        after_step=[lambda p: seen.append(p.step)],
+        after_round=[lambda p: seen.append(-p.round)],
+    )
+    # Rounds have 1, 2 + 1, 1, 2 + 1 … steps; the fourth is cut at step 6, within its first lesson.
+    assert seen == [1, -1, 2, 3, 4, -2, 5, -3, 6, -4]
+    assert (lessons["first"].rounds, lessons["second"].rounds) == (3, 2)

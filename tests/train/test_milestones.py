@@ -147,3 +147,24 @@ def test_a_folder_with_one_slash_is_not_a_hub_name(
     (tmp_path / "runs" / "first").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert run_name("runs/first", 1, "steps", EVENING).startswith("first_1_steps__")
+
+
+def test_rounds_of_the_curriculum_can_be_counted():
+    """TND-6: as log-spaced milestones, named after rounds; stored beside steps."""
+    milestones = Milestones(spacing="log", unit="rounds")
+    assert milestones.counted() == "rounds"
+    upcoming = milestones.upcoming(Position(0, 0, 0))
+    passed = [upcoming.passed(Position(3 * r, 0, 0, rounds=r)) for r in (1, 2, 3, 4, 20, 21, 25)]
+    assert [due and due.name for due in passed] == [
+        None, "round_2", None, "round_4", "round_20", None, "round_25",
+    ]  # fmt: skip
+    assert Position(6, 1, 1, rounds=2, seen_words=1).facts() == {
+        "step": 6, "tokens": 1, "words": 1, "round": 2,
+    }  # fmt: skip
+
+
+def test_words_seen_are_read_prompted_demonstrated_and_one_s_own():
+    """X-7."""
+    ledger = Ledger(read_words=1, prompt_words=20, demonstrated_words=300, generated_words=4000)
+    assert Position.of(1, ledger).seen_words == 4321
+    assert Position.of(1, ledger).facts()["seen_words"] == 4321

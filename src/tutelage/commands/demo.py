@@ -1,4 +1,4 @@
-"""`tutelage demo`: the whole story of trials and demonstrations, small, from nothing to a report."""
+"""`tutelage demo`: the whole story of trials and demonstrations, small, from nothing."""
 
 from __future__ import annotations
 

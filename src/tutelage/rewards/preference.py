@@ -106,5 +106,5 @@ class Scorer:
         """Scores of rows."""
         from tutelage.rows import padded
 
-        token_ids, mask = padded(rows, device=self.model.scale.device)
+        token_ids, mask = padded(rows, device=next(self.model.parameters()).device)
         return self.model(token_ids, mask).cpu()

@@ -81,6 +81,8 @@ class Reader(NamedTuple):
         """Of rows, each in a line of its own."""
         import torch
 
+        from tutelage.rows import padded
+
         token_ids, mask = padded([self.rows[i] for i in numbers])
         starts = torch.tensor([self.starts[i] for i in numbers])
         keep = torch.arange(1, token_ids.shape[1]) >= starts[:, None]
@@ -130,14 +132,3 @@ def batches(
         group.append(item)
     if group:
         yield group
-
-
-def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids (row, time), padded on the right with 0, and a mask that is true on tokens."""
-    import torch
-
-    lengths = torch.tensor([len(row) for row in rows])
-    mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
-    token_ids = torch.zeros(mask.shape, dtype=torch.long)
-    token_ids[mask] = torch.tensor([token for row in rows for token in row])
-    return token_ids, mask

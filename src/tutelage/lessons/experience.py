@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from tutelage.rows import portions
 from tutelage.tensors import TokenScores
 
 if TYPE_CHECKING:
@@ -76,25 +77,6 @@ class Rows(NamedTuple):
                 self.mask, part[self.keep]
             )
         )
-
-
-def portions(
-    lengths: Sequence[int], indices: Sequence[int], microbatch_tokens: int | None
-) -> list[list[int]]:
-    """Rows in portions of similar length, each of at most this many tokens with its padding.
-
-    A row that is longer by itself has a portion of its own; without a limit all are in one.
-    """
-    ordered = sorted(indices, key=lambda index: (lengths[index], index))
-    if microbatch_tokens is None:
-        return [ordered] if ordered else []
-    found: list[list[int]] = []
-    for index in ordered:  # rising lengths: the next row is the widest
-        if found and (len(found[-1]) + 1) * lengths[index] <= microbatch_tokens:
-            found[-1].append(index)
-        else:
-            found.append([index])
-    return found
 
 
 def score_all(

@@ -20,11 +20,12 @@ from tutelage.config import UserError
 from tutelage.data.packing import BlockOrder
 from tutelage.data.prompts import Prompt
 from tutelage.lessons.appraisal import Appraiser, Reference
-from tutelage.lessons.experience import Rows, portions
+from tutelage.lessons.experience import Rows
 from tutelage.lessons.texts import at_once
 from tutelage.lessons.updates import refuse_indivisible
 from tutelage.rewards.protocol import Scores
 from tutelage.rollout.engine import Rollout
+from tutelage.rows import portions
 from tutelage.tensors import generator
 
 if TYPE_CHECKING:

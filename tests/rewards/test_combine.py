@@ -98,7 +98,7 @@ def test_notes_of_all_rewards_are_kept(tmp_path):
     found = parsed("combine", "--reward.parts", part, "length", part).build()(
         ["w1 " * 20, "w1"], ["", ""]
     )
-    note = "only the last 16 of 20 tokens were read"
+    note = "only the last 16 tokens were read"
     assert found.notes == [f"{note}\n{note}", ""]
 
 

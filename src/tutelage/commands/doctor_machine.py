@@ -15,7 +15,7 @@ from tutelage import __version__
 from tutelage.environment import host_facts
 from tutelage.train.compute import ComputeConfig, resolve_precision
 
-MODULES = {"pyyaml": "yaml"}
+MODULES = {"pyyaml": "yaml", "scikit-learn": "sklearn"}
 
 
 class Finding(NamedTuple):

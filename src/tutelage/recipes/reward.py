@@ -103,7 +103,12 @@ class Reward(Config):
     """Tokenizer of a new transformer: trained on the texts, or a saved one; default: the saved
     transformer's own."""
     optim: Optim = Optim(
-        kind="adam", lr=1e-3, final_lr=1e-4, schedule="exponential", warmup_steps=0, weight_decay=0
+        algorithm="adam",
+        lr=1e-3,
+        final_lr=1e-4,
+        schedule="exponential",
+        warmup_steps=0,
+        weight_decay=0,
     )
     """Optimiser and schedule."""
     compute: ComputeConfig = ComputeConfig()
@@ -305,7 +310,7 @@ def seeds_own(readout: AnyReadout) -> Callable[[], Reward]:
             model=Trunk(path=FLAN),
             readout=readout,
             optim=Optim(
-                kind="adam",
+                algorithm="adam",
                 lr=1e-5,
                 final_lr=2e-6,
                 schedule="exponential",
@@ -330,7 +335,7 @@ def nursery() -> Reward:
         model=Trunk(layers=2, heads=2, width=64),
         tokenizer=TokenizerConfig(vocab_size=2_048),
         optim=Optim(
-            kind="adam",
+            algorithm="adam",
             lr=3e-3,
             final_lr=1e-4,
             schedule="exponential",

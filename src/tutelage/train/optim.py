@@ -26,7 +26,7 @@ Schedule = Literal[
 class Optim(Config):
     """AdamW or Adam with a warm-up and a schedule."""
 
-    kind: Literal["adamw", "adam"] = "adamw"
+    algorithm: Literal["adamw", "adam"] = "adamw"
     """adamw decays weights by themselves (Loshchilov & Hutter, 2019); adam adds the decay to the
     gradients."""
     lr: Annotated[float, Field(gt=0, lt=1)] = 1e-3
@@ -77,7 +77,7 @@ class Optim(Config):
             {"params": [p for p in trained if p.dim() >= 2], "weight_decay": self.weight_decay},
             {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
         ]
-        kind = torch.optim.AdamW if self.kind == "adamw" else torch.optim.Adam
+        kind = torch.optim.AdamW if self.algorithm == "adamw" else torch.optim.Adam
         optimizer = kind(
             [group for group in groups if group["params"]],
             lr=self.lr,

@@ -44,7 +44,13 @@ def test_each_kind_decays_weights_its_own_way(kind: str) -> None:
     module.weight.data.fill_(2.0)
     module.bias.data.fill_(2.0)
     settings = Optim.model_validate(
-        {"algorithm": kind, "lr": 0.1, "schedule": "constant", "warmup_steps": 0, "weight_decay": 0.5}
+        {
+            "algorithm": kind,
+            "lr": 0.1,
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "weight_decay": 0.5,
+        }
     )
     optimizer, _ = settings.build(module, total_steps=1)
     for parameter in module.parameters():

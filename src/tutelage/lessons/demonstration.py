@@ -61,8 +61,9 @@ class Demonstration:
     def round(self, student: torch.nn.Module) -> Iterator[Batch]:
         """The next batches; the last ones of an epoch are filled up from the next."""
         for _ in range(self.steps_per_round):
-            yield self.batch(self.position)
-            self.position += self.batch_size
+            batch = self.batch(self.position)
+            self.position += self.batch_size  # before the step: a run may be stopped after it
+            yield batch
 
     def batch(self, position: int) -> Batch:
         """The batch that starts at a position of the endless order."""

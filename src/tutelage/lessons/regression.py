@@ -65,6 +65,7 @@ class Regression:
     def round(self, student: torch.nn.Module) -> Iterator[Batch]:
         """The next batch."""
         rows = self.order.indices(self.position, self.batch_size)
+        first, self.position = self.position, self.position + self.batch_size
         yield Batch(
             microbatches=shared_portions(
                 self.texts.lengths, rows, self.machine, self.microbatch_tokens
@@ -74,9 +75,8 @@ class Regression:
                 "read_words": sum(self.num_words[row] for row in rows),
                 "read_tokens": sum(self.num_tokens[row] for row in rows),
             },
-            name=f"texts {self.position} to {self.position + self.batch_size - 1} of the order",
+            name=f"texts {first} to {self.position - 1} of the order",
         )
-        self.position += self.batch_size
 
     def loss(
         self, student: torch.nn.Module, microbatch: Sequence[int]

@@ -68,6 +68,8 @@ class Progress:
 
     step: int = 0
     round: int = 0
+    round_began: int = 0
+    """Steps before the present round."""
     ledger: Ledger = field(default_factory=Ledger)
     metrics: dict[str, Any] = field(default_factory=dict)
     samples: Sequence[Mapping[str, Any]] = ()
@@ -100,6 +102,7 @@ def train(
 ) -> None:
     """Train until `steps` updates are done or a hook sets `progress.stop`."""
     while progress.step < steps and progress.stop is None:
+        progress.round_began = progress.step
         for name in curriculum(progress.round):
             student.train()
             began = perf_counter()

@@ -150,9 +150,10 @@ class Session:
                     "or try --compute.precision fp32."
                 )
             except RewardError as error:
-                # A reward fails before the round's first step: what the round depends on is as
-                # it was, so the round can be done again.
-                self.points.save(self.progress)
+                # A reward fails before its lesson's first step. Unless the round had another lesson
+                # before, what the round depends on is as it was, and it can be done again.
+                if self.progress.step == self.progress.round_began:
+                    self.points.save(self.progress)
                 return self.failed(str(error))
             except Exception as error:
                 if not disk_is_full(error):

@@ -7,10 +7,14 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tutelage.run_folder import RunFolder, write_text
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tutelage.data.packing import TokenStream
+    from tutelage.lessons.exchange import Exchange
+    from tutelage.recipes.text import Text
 
 CHUNK_TOKENS = 1 << 22
 
@@ -37,3 +41,14 @@ def frequency_table(tokenizer: Any, stream: TokenStream, written: Mapping[str, T
         if any(counts):
             rows.writerow([tokenizer.decode([token]), *counts])
     return table.getvalue()
+
+
+def write_frequencies(
+    folder: RunFolder, milestone: str, text: Text, exchange: Exchange | None
+) -> None:
+    """Store how often each token is in the corpus, and was in trials and demonstrations so far."""
+    if exchange is None:
+        return
+    path = folder.path / "frequencies" / f"{milestone}.csv"
+    path.parent.mkdir(exist_ok=True)
+    write_text(path, frequency_table(text.tokenizer, text.blocks.stream, exchange.counts))

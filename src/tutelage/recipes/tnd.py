@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -23,7 +23,9 @@ from tutelage.lessons.shaping import Kl, Shaping
 from tutelage.lessons.updates import PpoUpdate
 from tutelage.models.student import StudentConfig
 from tutelage.recipes.conduct import conduct
+from tutelage.recipes.frequencies import write_frequencies
 from tutelage.recipes.text import Text, evaluate, read_text, refuse_long_blocks
+from tutelage.recipes.tnd_lessons import ECHO, Lessons, Twin
 from tutelage.recipes.tnd_teachers import AS_IN_THE_PAPER, AgeModel, Demonstrator, Frozen
 from tutelage.rollout.engine import Sampling
 from tutelage.run_folder import RunFolder, default_path
@@ -40,13 +42,9 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
-    from tutelage.lessons.echo import Echo
-    from tutelage.lessons.exchange import Exchange, Writer
-    from tutelage.lessons.trial import Trial
+    from tutelage.lessons.exchange import Writer
     from tutelage.models.student import Student
     from tutelage.train.compute import Compute
-
-ECHO = "echo"
 
 
 class Interaction(Config):
@@ -395,40 +393,3 @@ class Tnd(Config):
                 f"{self.kl.limit:g}. Lower --interaction-optim.lr or --update.epochs, or raise it."
             )
             progress.stop = Stop(reason, 1)
-
-
-class Twin(NamedTuple):
-    """A student that imitates only, with its optimiser."""
-
-    student: Student
-    placed: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    scheduler: torch.optim.lr_scheduler.LRScheduler
-
-
-class Lessons(NamedTuple):
-    """What the student learns from; those that the curriculum never has are none."""
-
-    demonstration: Any
-    trial: Trial | None
-    echo: Echo | None
-    exchange: Exchange | None
-
-    def steps_of(self, name: str) -> int:
-        """Optimiser steps of a lesson's round."""
-        lesson = {TRIAL: self.trial, ECHO: self.echo}.get(name)
-        return 1 if lesson is None else lesson.steps_per_round
-
-
-def write_frequencies(
-    folder: RunFolder, milestone: str, text: Text, exchange: Exchange | None
-) -> None:
-    """Store how often each token is in the corpus, and was in trials and demonstrations so far."""
-    from tutelage.recipes.frequencies import frequency_table
-    from tutelage.run_folder import write_text
-
-    if exchange is None:
-        return
-    path = folder.path / "frequencies" / f"{milestone}.csv"
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, frequency_table(text.tokenizer, text.blocks.stream, exchange.counts))

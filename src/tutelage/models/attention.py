@@ -1,10 +1,10 @@
-"""Attention in float32 inside bfloat16 autocast, on a CPU.
+"""Attention of one's own in a Transformers model, and that in float32 inside bfloat16 autocast.
 
-PyTorch's fused attention on CPUs takes about three times as long for its backward pass in bfloat16
-as in float32, and no less for its forward pass.
+On a CPU, PyTorch's fused attention takes about three times as long for its backward pass in
+bfloat16 as in float32, and no less for its forward pass.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,23 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-_NAME = "tutelage_float32"
+
+@contextmanager
+def attending(model: PreTrainedModel, name: str, attend: Callable[..., Any]) -> Iterator[None]:
+    """Inside, a model that uses the fused attention uses `attend` instead.
+
+    Args:
+        model: Any model.
+        name: What Transformers is to call that attention.
+        attend: It; takes and gives what `sdpa_attention_forward` does.
+    """
+    AttentionInterface.register(name, attend)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    model.set_attn_implementation(name)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation("sdpa")
 
 
 @contextmanager
@@ -24,13 +40,8 @@ def float32_attention(model: PreTrainedModel) -> Iterator[None]:
     if not (is_fused and model.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
         yield
         return
-    AttentionInterface.register(_NAME, attend_in_float32)
-    AttentionMaskInterface.register(_NAME, sdpa_mask)
-    model.set_attn_implementation(_NAME)
-    try:
+    with attending(model, "tutelage_float32", attend_in_float32):
         yield
-    finally:
-        model.set_attn_implementation("sdpa")
 
 
 def attend_in_float32(

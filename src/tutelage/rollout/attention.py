@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
-_NAME = "tutelage_single_query"
+from tutelage.models.attention import attending
 
 
 @contextmanager
@@ -23,13 +22,8 @@ def single_query_attention(model: PreTrainedModel) -> Iterator[None]:
     if model.device.type != "cpu" or model.config._attn_implementation != "sdpa":
         yield
         return
-    AttentionInterface.register(_NAME, attend)
-    AttentionMaskInterface.register(_NAME, sdpa_mask)
-    model.set_attn_implementation(_NAME)
-    try:
+    with attending(model, "tutelage_single_query", attend):
         yield
-    finally:
-        model.set_attn_implementation("sdpa")
 
 
 def attend(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tutelage.config import UserError
+from tutelage.data.answers import Answers
 from tutelage.data.completion_tokens import completion_tokens, prompt_tokens, refuse_unfit
 from tutelage.data.drafts import Draft, refuse_unknown_field, shortened
 from tutelage.data.held_out import hold_out, refuse_fractions
@@ -16,8 +17,6 @@ from tutelage.data.lengths import Lengths
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-Answers = Literal["none", "gsm8k", "exact"]
-"""How responses are checked: not at all; by the number after ####; by comparing texts."""
 EXAMPLES_AT_ONCE = 500
 DROPS = {
     "dropped_empty": "with an empty completion",
@@ -185,7 +184,9 @@ class _Reader:
                 told = f"{self.counts[drop]:,} {why} {limit}".rstrip()
                 reasons.append(f"{told} (the first: {self.firsts[drop]})")
         is_long = any("long" in drop and self.counts[drop] for drop in DROPS)
-        advice = "raise lengths or cut what is longer" if is_long else "give other rows"
+        advice = "give other rows"
+        if is_long:
+            advice = "raise that length, or cut what is longer (long_prompts, long_completions)"
         raise UserError(
             f"{name}: none of its {self.counts['read']:,} examples can be used: "
             f"{' and '.join(reasons)}. Look at the data, or {advice}."

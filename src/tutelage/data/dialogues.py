@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tutelage.config import UserError
+from tutelage.data.messages import Message, templated
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 MARKS = {"user": HUMAN, "assistant": ASSISTANT}
-
-
-class Message(NamedTuple):
-    """One turn; `role` is user, assistant, system or whatever a chat template knows."""
-
-    role: str
-    content: str
 
 
 class Sides(NamedTuple):
@@ -79,10 +72,21 @@ def split_messages(
             marked(chosen[size:]).removeprefix(ASSISTANT),
             marked(rejected[size:]).removeprefix(ASSISTANT),
         )
-    texts = [_templated(tokenizer, chosen[:size], is_open=True)]
-    texts += [_templated(tokenizer, side, is_open=False) for side in (chosen, rejected)]
+    texts = [templated(tokenizer, chosen[:size], is_open=True)]
+    texts += [templated(tokenizer, side, is_open=False) for side in (chosen, rejected)]
     prompt = _shared(texts)
     return Sides(prompt, texts[1].removeprefix(prompt), texts[2].removeprefix(prompt))
+
+
+def split_turns(
+    before: list[Message], after: list[Message], tokenizer: PreTrainedTokenizerBase | None
+) -> tuple[str, str]:
+    """Messages as the text up to the assistant's opening, and what follows that."""
+    if tokenizer is None or not getattr(tokenizer, "chat_template", None):
+        return marked(before) + ASSISTANT, marked(after).removeprefix(ASSISTANT)
+    whole = templated(tokenizer, [*before, *after], is_open=False)
+    prompt = _shared([templated(tokenizer, before, is_open=True), whole])
+    return prompt, whole.removeprefix(prompt)
 
 
 def marked(messages: Sequence[Message]) -> str:
@@ -99,21 +103,3 @@ def opening(prompt: str) -> str:
 def _shared(texts: Sequence[str]) -> str:
     """What all texts begin with."""
     return os.path.commonprefix(texts)  # noqa: RUF071 - character by character, as is wanted
-
-
-def _templated(
-    tokenizer: PreTrainedTokenizerBase, messages: list[Message], *, is_open: bool
-) -> str:
-    from jinja2 import TemplateError
-
-    turns: list[dict[str, Any]] = [message._asdict() for message in messages]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=is_open)
-    except (TemplateError, TypeError, ValueError, KeyError) as error:
-        reason = str(error).strip().rstrip(".") or type(error).__name__
-        roles = ", ".join(message.role for message in messages)
-        raise UserError(
-            f"the tokenizer's chat template does not take messages by {roles}: {reason}. Take the "
-            "row out, or use a tokenizer with another chat template."
-        ) from None
-    return str(text)

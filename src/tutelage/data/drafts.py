@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+Renderer = Callable[[str, str], str]
+"""The prompt with another text in the named field."""
+
+
 class Draft(NamedTuple):
     """A prompt that can be written again with one of its fields shortened, and its completion."""
 
@@ -24,8 +28,7 @@ class Draft(NamedTuple):
     """Where the row stands: `questions.jsonl, line 3`."""
     fields: Mapping[str, str]
     """Texts that the prompt is made of, by name."""
-    render: Callable[[str, str], str]
-    """The prompt with another text in the named field."""
+    render: Renderer
     group: str | None = None
     """Drafts of a group are never in two parts of the data; none: those with the same prompt."""
 

@@ -108,13 +108,16 @@ def format_of(file: Path) -> str | None:
 
 
 @cache
-def hub_files(name: str, split: str, folder: str | None = None) -> tuple[Path, ...]:
+def hub_files(
+    name: str, split: str, folder: str | None = None, config: str | None = None
+) -> tuple[Path, ...]:
     """Local Arrow files of a hub data set's split, fetched when they are not there yet.
 
     Args:
         name: `owner/name`, or `owner/name@revision`.
         split: Name of a whole split.
         folder: Folder of the data set that holds it, where there are several.
+        config: Configuration of the data set, where there are several.
     """
     import datasets
     from datasets.exceptions import DatasetsError
@@ -122,7 +125,7 @@ def hub_files(name: str, split: str, folder: str | None = None) -> tuple[Path, .
     repository, _, revision = name.partition("@")
     try:
         loaded = datasets.load_dataset(
-            repository, data_dir=folder, split=split, revision=revision or None
+            repository, config, data_dir=folder, split=split, revision=revision or None
         )
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tutelage.config import UserError, nearest
 from tutelage.data.dialogues import (
     ASSISTANT,
-    Message,
     Sides,
     split_marked,
     split_messages,
     split_plain,
 )
+from tutelage.data.messages import Message, not_text, refuse_half_characters, text_or_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 EXAMPLE = '{"prompt": "Say hello.", "chosen": " Hello!", "rejected": " No."}'
 PAIR = ("chosen", "rejected")
 SHP = ("history", "human_ref_A", "human_ref_B")
-ROLES = {"human": "user", "gpt": "assistant"}  # as LLaMA-Factory calls them
 
 
 class PairRow(NamedTuple):
@@ -59,7 +58,7 @@ def pair_rows(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[PairRow
             prompt, chosen, rejected = _shp(row) if is_shp else _columns(row)
             subset, margin = _subset(row), _margin(row)
             for side in (prompt, chosen, rejected, subset):
-                _refuse_half_characters(side)
+                refuse_half_characters(side)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
         yield PairRow(prompt, chosen, rejected, subset, margin, where)
@@ -84,13 +83,13 @@ def _columns(row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     for name in PAIR:
         if name not in row:
             raise _no_such_column(name, row)
-    chosen, rejected = (_text_or_messages(row[name], name) for name in PAIR)
+    chosen, rejected = (text_or_messages(row[name], name) for name in PAIR)
     if isinstance(chosen, str) != isinstance(rejected, str):
         raise UserError("of chosen and rejected, one is text and one holds messages.")
     name = "conversations" if "conversations" in row and "prompt" not in row else "prompt"
     if row.get(name) is None:
         return None, chosen, rejected
-    prompt = _text_or_messages(row[name], name)
+    prompt = text_or_messages(row[name], name)
     if isinstance(chosen, str):
         if not isinstance(prompt, str):
             raise UserError(f"{name} holds messages, but chosen and rejected are text.")
@@ -106,7 +105,7 @@ def _shp(row: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     texts = [row[name] for name in SHP]
     for name, text in zip(SHP, texts, strict=True):
         if not isinstance(text, str):
-            raise _not_text(name, text)
+            raise not_text(name, text)
     prompt, one, other = (
         [Message(role, text)]
         for role, text in zip(("user", "assistant", "assistant"), texts, strict=True)
@@ -132,31 +131,6 @@ def _is_first_better(row: Mapping[str, Any]) -> bool:
     return one > other
 
 
-def _text_or_messages(value: Any, name: str) -> str | list[Message]:
-    if isinstance(value, str):
-        return value
-    messages = [value] if isinstance(value, Mapping) else value
-    if not isinstance(messages, list) or not messages:
-        raise _not_text(name, value)
-    return [_message(message, name) for message in messages]
-
-
-def _message(message: Any, name: str) -> Message:
-    if not isinstance(message, Mapping):
-        raise _not_text(name, [message])
-    role, content = ("from", "value") if "from" in message else ("role", "content")
-    values = {key: message.get(key) for key in (role, content)}
-    for key, value in values.items():
-        if not isinstance(value, str):
-            found = repr(value)[:40] if key in message else "missing"
-            raise UserError(
-                f"in a message of {name}, {key} is {found}, but it must be text. A message "
-                'is such as {"role": "user", "content": "Hi"}.'
-            )
-    who, text = map(str, values.values())
-    return Message(ROLES.get(who, who), text)
-
-
 def _subset(row: Mapping[str, Any]) -> str:
     subset = row.get("subset")
     if not isinstance(subset, str | None):
@@ -177,25 +151,6 @@ def _number(value: Any, name: str) -> float:
     if not math.isfinite(number):
         raise UserError(f"{name} is {value!r}, but it must be a number.")
     return number
-
-
-def _refuse_half_characters(side: str | list[Message] | None) -> None:
-    for text in [side] if isinstance(side, str) else [m.content for m in side or ()]:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise UserError(
-                f"a text holds half a character (\\u{ord(text[error.start]):04x}), which no UTF-8 "
-                "text can hold. Take it out."
-            ) from None
-
-
-def _not_text(name: str, value: Any) -> UserError:
-    found = "null" if value is None else type(value).__name__
-    found = "an empty list" if value == [] else found
-    return UserError(
-        f"column {name!r} holds {found}, neither text nor messages. Mend the row or take it out."
-    )
 
 
 def _no_such_column(name: str, row: Mapping[str, Any]) -> UserError:

@@ -50,10 +50,12 @@ def is_hub_name(path: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", path) is not None
 
 
-def find_tables(path: str, split: str) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """The files at a path, or of a hub data set's split; and those of them that are for testing.
+def find_tables(
+    path: str, split: str, *, held_out: re.Pattern[str] = TEST_NAME
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """The files at a path, or of a hub data set's split; and those of them that are held out.
 
-    In a folder these are the ones whose names begin with `test`.
+    In a folder these are the ones whose names begin with `test`, or match another pattern.
     """
     place = Path(path).expanduser()
     if is_hub_name(path):
@@ -69,7 +71,7 @@ def find_tables(path: str, split: str) -> tuple[tuple[Path, ...], tuple[Path, ..
             f"{files[0]} is plain text, which has no columns. Give JSON lines, CSV, Parquet or "
             "Arrow."
         )
-    tests = tuple(f for f in files if TEST_NAME.match(f.name)) if place.is_dir() else ()
+    tests = tuple(f for f in files if held_out.match(f.name)) if place.is_dir() else ()
     if len(tests) == len(files):
         return files, ()
     return tuple(file for file in files if file not in tests), tests

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 from tutelage.config import Config
+from tutelage.data.answers import answer_number, right_number
 from tutelage.rewards.protocol import Reward, RewardError, Scores, blame
 
 if TYPE_CHECKING:
     import torch
-
-NUMBER = r"""
-    (?P<sign>[-+−–])?[ \t]* (?:[$€£][ \t]*)? (?P<late_sign>[-+−–])?
-    (?P<digits>[0-9][0-9,]*+(?:\.[0-9]++)?+ | \.[0-9]++)
-    (?![.:/^eE]\d)
-"""
-"""A number as people write it; not the beginning of a fraction, a power or a time of day."""
-ANSWER = re.compile(rf"\#{{4}}[ \t]*{NUMBER}", re.VERBOSE)
-BARE = re.compile(rf"\s*{NUMBER}\s*\.?\s*", re.VERBOSE)
 
 
 class Gsm8k(Config):
@@ -59,25 +49,3 @@ class Gsm8k(Config):
             found = answer_number(response)
             values.append(-1.0 if found is None else float(found == right))
         return Scores.of(self.kind, values)
-
-
-def answer_number(text: str) -> Decimal | None:
-    """The number after the first `####` that has one.
-
-    Commas between digits and a currency sign before them are skipped, a sign is kept.
-    """
-    match = ANSWER.search(text)
-    return _decimal(match) if match else None
-
-
-def right_number(answer: object) -> Decimal | None:
-    """The number in a row's answer: after `####`, or all there is."""
-    text = str(answer)
-    match = ANSWER.search(text) if "####" in text else BARE.fullmatch(text)
-    return _decimal(match) if match else None
-
-
-def _decimal(match: re.Match[str]) -> Decimal:
-    number = Decimal(match["digits"].replace(",", ""))
-    is_negative = {match["sign"], match["late_sign"]} & {"-", "−", "–"}
-    return -number if is_negative else number

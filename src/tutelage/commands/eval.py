@@ -35,6 +35,7 @@ Suite = Literal[
     "surprisal",
     "acquisition",
     "reading",
+    "token-reward",
     "similarity",
 ]
 

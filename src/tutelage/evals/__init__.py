@@ -14,5 +14,8 @@ SUITES = {
     "surprisal": Entry("tutelage.evals.surprisal:Surprisal", "Surprisal of words in context."),
     "acquisition": Entry("tutelage.evals.ages:Ages", "When words are acquired, over a run."),
     "reading": Entry("tutelage.evals.reading:Reading", "Reading times of people."),
+    "token-reward": Entry(
+        "tutelage.evals.token_reward:TokenReward", "Rewards of tokens that a student reveals."
+    ),
     "similarity": Entry("tutelage.evals.similarity:Similarity", "ROUGE and Self-BLEU of samples."),
 }

@@ -274,7 +274,7 @@ def test_the_weight_of_the_kl_follows_its_target():
 
 def test_adapters_are_off_in_the_reference():
     """PPO-3: the base model under LoRA's disabled adapters; none of it learns."""
-    from tutelage.recipes.ppo import without_adapters
+    from tutelage.recipes.references import without_adapters
 
     student = student_of(lora=Lora(rank=2))
     lesson = trial(student, reference=lambda: without_adapters(student))

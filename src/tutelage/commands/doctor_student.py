@@ -16,7 +16,7 @@ from tutelage.models.student_module import Student
 from tutelage.objectives.clm import masked_sum, nll
 from tutelage.objectives.kl import k1
 from tutelage.objectives.ppo import ratio
-from tutelage.recipes.ppo import without_adapters
+from tutelage.recipes.references import without_adapters
 from tutelage.rollout.engine import Rollout
 from tutelage.tensors import TokenScores, generator
 

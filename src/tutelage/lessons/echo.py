@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tutelage.batch import Batch
 from tutelage.lessons.exchange import Exchange
+from tutelage.lessons.machine import largest
 from tutelage.lessons.texts import at_once
 from tutelage.objectives.clm import nll
 from tutelage.rows import padded, portions
@@ -93,7 +94,7 @@ class Echo:
         own_portions = portions(
             lengths, range(len(texts)), at_once(self.trial.microbatch_tokens, self.machine.device)
         )
-        most = _most(len(own_portions), self.machine)
+        most = largest(len(own_portions), self.machine)
         return Batch(
             microbatches=[
                 [texts[index] for index in portion]
@@ -122,10 +123,3 @@ class Echo:
         """Go on where `state_dict` was taken."""
         if self.plays:
             self.trial.load_state_dict(state["trial"])
-
-
-def _most(number: int, machine: Any) -> int:
-    """The largest of all processes' numbers."""
-    every = torch.zeros(machine.num_processes, dtype=torch.long, device=machine.device)
-    every[machine.rank] = number
-    return int(machine.sum(every).max())

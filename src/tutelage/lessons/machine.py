@@ -68,3 +68,10 @@ class Alone:
     def collect(self, rows: list[Any]) -> list[Any]:
         """Themselves."""
         return rows
+
+
+def largest(number: int, machine: Machine) -> int:
+    """The largest of all processes' numbers."""
+    every = torch.zeros(machine.num_processes, dtype=torch.long, device=machine.device)
+    every[machine.rank] = number
+    return int(machine.sum(every).max())

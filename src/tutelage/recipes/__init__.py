@@ -7,6 +7,14 @@ RECIPES = {
         "tutelage.recipes.pretrain:Pretrain",
         "Train a student on a corpus, from scratch or from a checkpoint.",
     ),
+    "sft": Entry(
+        "tutelage.recipes.sft:Sft",
+        "Train a student to complete prompts as demonstrated.",
+    ),
+    "irl": Entry(
+        "tutelage.recipes.irl:Irl",
+        "The same by inverse reinforcement learning.",
+    ),
     "reward": Entry(
         "tutelage.recipes.reward:Reward",
         "Train a reward model on preferences or ages.",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,15 +12,14 @@ from pydantic import Field, PositiveInt
 from tutelage.config import Config, UserError, nearest
 from tutelage.data import AnyPrompts
 from tutelage.data.cache import default_cache_dir
-from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.prompt_builders import NurseryPrompts
 from tutelage.data.prompts import refuse_long_prompts
-from tutelage.data.tokenizer import TokenizerConfig
 from tutelage.evals.along import Along
 from tutelage.lessons.shaping import Kl, Shaping
 from tutelage.lessons.updates import AnyUpdate, PpoUpdate, RlooUpdate, refuse_indivisible
 from tutelage.models.student import StudentConfig
 from tutelage.recipes.conduct import conduct
+from tutelage.recipes.references import SavedTokenizer, build_reference
 from tutelage.rewards import AnyReward
 from tutelage.rewards.grammar import NurseryGrammar
 from tutelage.rollout.engine import Sampling
@@ -37,33 +34,14 @@ from tutelage.train.session import Saving, Session
 from tutelage.train.trackers import Trackers
 
 if TYPE_CHECKING:
-    import torch
     from rich.console import Console
 
     from tutelage.data.prompts import Prompts
-    from tutelage.lessons.appraisal import Reference
-    from tutelage.models.student import Student
     from tutelage.train.compute import Compute
 
 
 ROUNDS = 100
 ENDLESS = 1_000_000
-
-
-class SavedTokenizer(Config):
-    """A saved tokenizer."""
-
-    path: str | None = None
-    """Folder or hub name of a saved tokenizer; default: the student's own."""
-
-    def check(self) -> None:
-        """Refuse a folder that is not there or holds no tokenizer."""
-        TokenizerConfig(path=self.path).check()
-
-    def of(self, student: str | None) -> Any:
-        """The tokenizer, or else the student's own."""
-        path = self.path or student
-        return TokenizerConfig(path=path).build(NurseryCorpus(), default_cache_dir())
 
 
 class Ppo(Config):
@@ -179,7 +157,9 @@ class Ppo(Config):
             prompts = self.read_prompts(tokenizer)
         student = self.student.build(tokenizer, seed=self.seed, value_head=self.has_critic)
         refuse_long_prompts(prompts, student.context, self.rollout.max_tokens)
-        reference = self.reference(student, tokenizer, compute.device)
+        reference = build_reference(
+            self.kl.reference, student, tokenizer, seed=self.seed, device=compute.device
+        )
         placed = compute.place(student)
         stage = Solo(
             student,
@@ -240,18 +220,6 @@ class Ppo(Config):
                 )
         return prompts
 
-    def reference(self, student: Student, tokenizer: Any, device: torch.device) -> Reference | None:
-        """Lends what the student's KL is taken to."""
-        if self.kl.reference == "none":
-            return None
-        if self.kl.reference != "start":
-            refuse_other_tokens(self.kl.reference, tokenizer)
-            other = StudentConfig(path=self.kl.reference).build(tokenizer, seed=self.seed)
-            return frozen(other, device)
-        if student.model is not student.base:
-            return lambda: without_adapters(student)
-        return frozen(copy.deepcopy(student), device)
-
     def watch(self, progress: Progress) -> None:
         """Stop if the policy runs away from the one that sampled."""
         moved = progress.metrics.get("trial/policy_kl", 0.0)
@@ -261,33 +229,6 @@ class Ppo(Config):
                 f"{self.kl.limit:g}. Lower --optim.lr or --update.epochs, or raise the limit."
             )
             progress.stop = Stop(reason, 1)
-
-
-def frozen(student: Student, device: torch.device) -> Reference:
-    """Lends a student that never learns."""
-    student.value_head = None
-    student.requires_grad_(False).eval().to(device)
-    return lambda: nullcontext(student)
-
-
-@contextmanager
-def without_adapters(student: Student) -> Iterator[Student]:
-    """The student as it was before its adapters learned anything."""
-    with student.model.disable_adapter():  # pyright: ignore[reportCallIssue]
-        yield student
-
-
-def refuse_other_tokens(path: str, tokenizer: Any) -> None:
-    """Raise unless a reference has the student's tokens."""
-    theirs = SavedTokenizer(path=path).of(None).get_vocab()
-    ours = tokenizer.get_vocab()
-    if theirs != ours:
-        token = next(iter(dict(ours.items() ^ theirs.items())))
-        raise UserError(
-            f"--kl.reference {path} has other tokens than the student ({len(theirs)} and "
-            f"{len(ours)}; {token!r} is not the same), so no KL can be formed. "
-            "Give a model with the student's tokenizer, or --kl.reference start."
-        )
 
 
 def nursery() -> Ppo:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -28,6 +28,7 @@ from tutelage.models.readouts import (
 from tutelage.models.reward_folder import Facts
 from tutelage.models.reward_model import Trunk
 from tutelage.recipes.conduct import conduct
+from tutelage.recipes.text import TextsOf
 from tutelage.run_folder import RunFolder, default_path
 from tutelage.train.best import KeepBest, PerEpoch
 from tutelage.train.checkpoint import Hub
@@ -202,7 +203,7 @@ class Reward(Config):
         """The saved transformer's own, or what the options say."""
         reuse = self.model.path if self.tokenizer.path is None else None
         settings = TokenizerConfig(path=reuse) if reuse else self.tokenizer
-        return settings.build(Corpus(self.data), default_cache_dir())
+        return settings.build(TextsOf(self.data), default_cache_dir())
 
     def read(self, tokenizer: Any) -> Task:
         """The data as tokens, in three parts."""
@@ -280,24 +281,6 @@ def told(task: Task) -> str:
     cut = [f"{counts['cut']:,} cut"] if counts.get("cut") else []
     rest = "; left out: " + ", ".join(dropped) if dropped else ""
     return f"Data: {parts}{''.join('; ' + some for some in cut)}{rest}."
-
-
-class Corpus(NamedTuple):
-    """The data's texts, for a tokenizer to be trained on."""
-
-    data: AnyRewardData
-
-    def check(self) -> None:
-        """Refuse what the data refuse."""
-        self.data.check()
-
-    def documents(self) -> Iterator[str]:
-        """The texts."""
-        return self.data.texts()
-
-    def fingerprint(self) -> str:
-        """Hash of the texts."""
-        return self.data.fingerprint()
 
 
 def seeds_own(readout: AnyReadout) -> Callable[[], Reward]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import PositiveInt
 
@@ -61,6 +62,40 @@ class Samples(Config):
             {"kind": "sample", "prompt": prompt, "response": response}
             for prompt, response in zip(prompts, responses, strict=True)
         ]
+
+
+class HasTexts(Protocol):
+    """Data of another form that can be read as texts."""
+
+    def check(self) -> None:
+        """Refuse what can't be read."""
+        ...
+
+    def texts(self) -> Iterator[str]:
+        """The texts that are there to train on."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Hash of the texts."""
+        ...
+
+
+class TextsOf(NamedTuple):
+    """Data's texts as a corpus, for a tokenizer to be trained on."""
+
+    data: HasTexts
+
+    def check(self) -> None:
+        """Refuse what the data refuse."""
+        self.data.check()
+
+    def documents(self) -> Iterator[str]:
+        """The texts."""
+        return self.data.texts()
+
+    def fingerprint(self) -> str:
+        """Hash of the texts."""
+        return self.data.fingerprint()
 
 
 class Text(NamedTuple):

@@ -11,6 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from tutelage import cli
 from tutelage.commands.generate import load
 from tutelage.config import UserError
+from tutelage.rewards.recovered import Recovered
 
 WORDS = ["<eos>", *"abcdefghijklmnop", "[red]"]
 
@@ -161,3 +162,39 @@ def test_more_than_the_model_reads_is_refused(checkpoint, capsys):
     """X-1."""
     said = refused(capsys, checkpoint, "--prompt", "a b c", "--max-tokens", "30")
     assert "has 3 tokens; with a response of 30 that is more than the 32" in said
+
+
+def test_the_best_of_several_candidates_is_printed(checkpoint, capsys):
+    """IRL-3: as the recovered reward of a checkpoint ranks them, by sum or mean."""
+    argv = ["--prompt", "a b", "--prompt", "c", "--num", "2", "--max-tokens", "5"]
+    ranked = [*argv, "--best-of", "4", "--rank-by", checkpoint]
+    for more, average in (([], False), (["--rank-average"], True)):
+        rows = written(capsys, checkpoint, *ranked, *more)
+        assert [row["prompt"] for row in rows] == ["a b", "a b", "c", "c"]
+        for row in rows:
+            found = row["candidates"]
+            assert found[0] == {"response": row["response"], "score": row["score"]}
+            assert len(found) == 4
+            scores = [candidate["score"] for candidate in found]
+            assert scores == sorted(scores, reverse=True)
+            texts = [candidate["response"] for candidate in found]
+            reward = Recovered(path=str(checkpoint), average=average).build()
+            alone = reward([row["prompt"]] * 4, texts).scores.tolist()
+            assert scores == pytest.approx(alone, abs=1e-4)
+        assert len({row["response"] for row in rows}) > 1
+    best = [row["prompt"] + row["response"] for row in written(capsys, checkpoint, *ranked)]
+    assert cli.main(["generate", *map(str, [checkpoint, *ranked])]) == 0
+    assert capsys.readouterr().out == "\n---\n".join(best) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--best-of", "3"], "--best-of 3 needs a reward to rank by. Give --rank-by CHECKPOINT"),
+        (["--rank-by", "x"], "--rank-by x has nothing to rank: there is one candidate"),
+        (["--best-of", "3", "--rank-by", "./nowhere"], "There is no folder ./nowhere."),
+    ],
+)
+def test_ranking_needs_candidates_and_a_judge(argv, message, checkpoint, capsys):
+    """IRL-3: refused before anything is written."""
+    assert message in refused(capsys, checkpoint, *argv)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import tyro
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tutelage.config import Config, UserError
+from tutelage.rewards.recovered import Recovered
 from tutelage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -29,6 +31,12 @@ class Generate(Config):
     """Text to continue, once for each prompt; without it, texts from their beginning."""
     num: PositiveInt = 1
     """Texts for each prompt."""
+    best_of: PositiveInt = 1
+    """Write so many candidates for each text, and keep the one that --rank-by ranks first."""
+    rank_by: str | None = None
+    """Checkpoint or run whose recovered reward ranks candidates: summed, the end token included."""
+    rank_average: bool = False
+    """Rank by the mean reward of a token; by the sum, long candidates are mostly last."""
     max_tokens: PositiveInt = 100
     """Most tokens to write after the prompt."""
     temperature: PositiveFloat = 1.0
@@ -44,19 +52,20 @@ class Generate(Config):
     trust_remote_code: bool = False
     """Run Python code that comes with the checkpoint."""
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
-    """Print one JSON object a line, with prompt and response."""
+    """Print one JSON object a line, with prompt and response; of candidates also their scores."""
 
     def run(self) -> None:
         """Load the checkpoint, write, and print."""
         from tutelage.rollout.generate import generate
 
+        judge = self._judge()
         name = resolve(self.checkpoint)
         model, tokenizer = load(name, trust_remote_code=self.trust_remote_code)
         prompts = [prompt for prompt in self.prompt or ("",) for _ in range(self.num)]
         responses = generate(
             model,
             tokenizer,
-            prompts,
+            [prompt for prompt in prompts for _ in range(self.best_of)],
             max_tokens=self.max_tokens,
             temperature=self.temperature,
             top_k=self.top_k,
@@ -64,8 +73,42 @@ class Generate(Config):
             greedy=self.greedy,
             seed=self.seed,
         )
+        ranked = [[{"response": response}] for response in responses]
+        if judge:
+            groups = [
+                responses[i : i + self.best_of] for i in range(0, len(responses), self.best_of)
+            ]
+            ranked = rank(judge, prompts, groups, device=model.device)
         show = _print_json if self.as_json else _print_text
-        show(name, prompts, responses)
+        show(name, prompts, ranked)
+
+    def _judge(self) -> Recovered | None:
+        """Whose reward ranks candidates, if there are any; refused if it can't."""
+        if self.rank_by is None:
+            if self.best_of > 1:
+                raise UserError(
+                    f"--best-of {self.best_of} needs a reward to rank by. Give --rank-by "
+                    "CHECKPOINT, for example one of `tutelage irl`."
+                )
+            return None
+        if self.best_of == 1:
+            raise UserError(
+                f"--rank-by {self.rank_by} has nothing to rank: there is one candidate for each "
+                "text. Ask for more with --best-of 8."
+            )
+        judge = Recovered(path=resolve(self.rank_by), average=self.rank_average)
+        judge.check()
+        return judge
+
+
+def rank(
+    judge: Recovered, prompts: Sequence[str], groups: Sequence[Sequence[str]], *, device: Any
+) -> list[list[dict[str, Any]]]:
+    """The candidates for each prompt with their scores, best first; of equal ones as they came."""
+    pairs = [(p, text) for p, group in zip(prompts, groups, strict=True) for text in group]
+    scores = iter(judge.build(device)(*map(list, zip(*pairs, strict=True))).scores.tolist())
+    scored = [[{"response": text, "score": next(scores)} for text in group] for group in groups]
+    return [sorted(each, key=lambda row: row["score"], reverse=True) for each in scored]
 
 
 def resolve(checkpoint: str) -> str:
@@ -118,20 +161,21 @@ def load(name: str, *, trust_remote_code: bool) -> tuple[PreTrainedModel, PreTra
     return model, tokenizer
 
 
-def _print_json(name: str, prompts: list[str], responses: list[str]) -> None:
-    """One object a line."""
-    for prompt, response in zip(prompts, responses, strict=True):
-        row = {"checkpoint": name, "prompt": prompt, "response": response}
+def _print_json(name: str, prompts: list[str], ranked: list[list[dict[str, Any]]]) -> None:
+    """One object a line: what is first, and all candidates if there are several."""
+    for prompt, candidates in zip(prompts, ranked, strict=True):
+        row = {"checkpoint": name, "prompt": prompt, **candidates[0]}
+        row |= {"candidates": candidates} if len(candidates) > 1 else {}
         print(json.dumps(row, ensure_ascii=False))
 
 
-def _print_text(name: str, prompts: list[str], responses: list[str]) -> None:
-    """The texts, prompts in bold, a rule between two texts."""
+def _print_text(name: str, prompts: list[str], ranked: list[list[dict[str, Any]]]) -> None:
+    """The texts that are first, prompts in bold, a rule between two texts."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    for number, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+    for number, (prompt, candidates) in enumerate(zip(prompts, ranked, strict=True)):
         if number:
             console.print("---")
-        console.print(Text.assemble((prompt, "bold"), response))
+        console.print(Text.assemble((prompt, "bold"), candidates[0]["response"]))

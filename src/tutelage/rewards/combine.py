@@ -18,12 +18,13 @@ from tutelage.rewards.length import Length
 from tutelage.rewards.preference import Preference
 from tutelage.rewards.protocol import Reward, Scores, checked
 from tutelage.rewards.random import Random
+from tutelage.rewards.recovered import Recovered
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Term = Function | Contains | Length | NurseryGrammar | Gsm8k | Preference | Random
+Term = Function | Contains | Length | NurseryGrammar | Gsm8k | Preference | Recovered | Random
 """Rewards that a combination can hold: all others."""
 
 

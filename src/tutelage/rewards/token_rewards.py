@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tutelage.config import UserError
-
 if TYPE_CHECKING:
     import torch
     from jaxtyping import Float
@@ -48,43 +46,20 @@ class TokenRewards(NamedTuple):
 
 
 def finished(tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]) -> list[Finished]:
-    """Prompts and responses as tokens, each by itself, as when responses are sampled.
-
-    A prompt begins as the tokenizer begins a text (an empty one is the token that begins a text); a
-    response has no special token but the one at its end. Nothing that a text says becomes one.
+    """Prompts and responses as tokens, each by itself, as in training and when one is sampled.
 
     Args:
         tokenizer: A fast one, with a token that ends texts.
-        prompts: What was given.
-        responses: What was answered.
+        prompts: What was given; an empty one is the token that begins a text.
+        responses: What was answered; each gets one end token.
     """
-    from tutelage.data.encoding import Encoder
-    from tutelage.data.prompt_tokens import PromptEncoder
+    from tutelage.data.completion_tokens import completion_tokens, prompt_tokens, refuse_unfit
 
-    refuse_tokenizer(tokenizer)
-    begun, ended = PromptEncoder(tokenizer), Encoder(tokenizer)
-    flat, lengths = ended(responses)
-    ends = lengths.cumsum()
-    response_ids = [
-        tuple(flat[end - n : end].tolist()) for end, n in zip(ends, lengths, strict=True)
-    ]
-    prompt_ids = [tuple(ids or begun.empty()) for ids in begun(prompts)]
-    return [Finished(*pair) for pair in zip(prompt_ids, response_ids, strict=True)]
-
-
-def refuse_tokenizer(tokenizer: Any) -> None:
-    """Raise if a tokenizer can't end a text, or has no fast version."""
-    name = tokenizer.name_or_path or type(tokenizer).__name__
-    if not tokenizer.is_fast:
-        raise UserError(
-            f"The tokenizer {name} has no fast version (tokenizer.json). Convert it with "
-            "transformers and save it again."
-        )
-    if not isinstance(tokenizer.eos_token_id, int):
-        raise UserError(
-            f"The tokenizer {name} has no token that ends a text, so no response is ever finished "
-            "and the value after it is not known. Load it, set eos_token, and save it again."
-        )
+    refuse_unfit(tokenizer)
+    pairs = zip(
+        prompt_tokens(tokenizer, prompts), completion_tokens(tokenizer, responses), strict=True
+    )
+    return [Finished(tuple(prompt_ids), tuple(ids)) for prompt_ids, ids in pairs]
 
 
 def token_rewards(

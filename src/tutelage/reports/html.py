@@ -140,6 +140,7 @@ def _evals(
     from tutelage.reports.charts import chart
     from tutelage.reports.frequency_panels import frequency_panels
     from tutelage.reports.plots import bar_chart
+    from tutelage.reports.token_rewards import token_sections
     from tutelage.reports.word_panels import learning_panels
 
     sections = []
@@ -148,8 +149,9 @@ def _evals(
         chunks = [dict(bars[i : i + BARS_A_CHART]) for i in range(0, len(bars), BARS_A_CHART)]
         ages = _ages(runs, axes, stylist) if name == "acquisition" else None
         found = cards(runs, name, stylist)
+        tokens = token_sections(runs, name, stylist)
         # Ages are found once for all milestones, and so are most cards: no curve of one point.
-        is_curved = not ages and not (found and _has_one_milestone(runs, name))
+        is_curved = not ages and not ((found or tokens) and _has_one_milestone(runs, name))
         drawn = list(curves.items())[: MAX_EVAL_CHARTS if is_curved else 0]
         sections.append(
             {
@@ -160,6 +162,7 @@ def _evals(
                 "frequencies": frequency_panels(runs, stylist) if name == "surprisal" else [],
                 "ages": ages,
                 "cards": found,
+                "tokens": tokens,
                 "bars": []
                 if found  # which draw the same shares
                 else [Markup(bar_chart(chunk, stylist, name=name)) for chunk in chunks],

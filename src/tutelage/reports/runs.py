@@ -14,6 +14,7 @@ from tutelage.reports.card_results import AgeCard, PairCard, card_of
 from tutelage.reports.frequencies import Frequencies, read_frequencies
 from tutelage.reports.json_lines import is_count, is_number, json_lines, unreadable
 from tutelage.reports.rollouts import Samples, read_samples
+from tutelage.reports.token_results import TokenResults, token_results
 from tutelage.reports.word_results import WordAges, word_ages, word_surprisals
 
 
@@ -31,6 +32,8 @@ class Evaluation(NamedTuple):
     """Ages of acquisition, if this is a result of the suite acquisition."""
     card: PairCard | AgeCard | None
     """The card of a reward or age model, if this is one."""
+    tokens: TokenResults | None
+    """Rewards of tokens, if this is a result of the suite token-reward."""
 
 
 class Run(NamedTuple):
@@ -134,6 +137,7 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
             raise unreadable(path, 'it lacks "step" (a count) or "measures" (an object)')
         bad_words = "its words are not as tutelage eval writes them"
         bad_card = "its card is not as tutelage reward writes it"
+        bad_tokens = "its rewards of tokens are not as tutelage eval writes them"
         of = path.parent.name
         found.append(
             Evaluation(
@@ -145,6 +149,9 @@ def _read_evaluations(folder: Path) -> list[Evaluation]:
                 words=_understood(word_surprisals, content, path, bad_words),
                 ages=_understood(word_ages, content, path, bad_words),
                 card=_understood(lambda c, of=of: card_of(of, c), content, path, bad_card),
+                tokens=_understood(token_results, content, path, bad_tokens)
+                if of == "token_reward"
+                else None,
             )
         )
     return sorted(found, key=lambda e: (e.eval, e.step, e.milestone))

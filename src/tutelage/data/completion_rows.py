@@ -49,6 +49,8 @@ def drafts(
     rows: Iterable[tuple[str, Mapping[str, Any]]],
     layout: Layout,
     tokenizer: PreTrainedTokenizerBase | None,
+    *,
+    has_answers: bool = True,
 ) -> Iterator[Draft]:
     """An example of each row; the rows come with the place where they stand.
 
@@ -57,6 +59,7 @@ def drafts(
         layout: Templates, if there are any.
         tokenizer: Writes messages by its chat template; without one they are written with the marks
             of hh-rlhf.
+        has_answers: Whether responses are checked.
     """
     for where, row in rows:
         try:
@@ -65,7 +68,7 @@ def drafts(
                 refuse_half_characters(text)
         except UserError as error:
             raise UserError(f"{where}: {error}") from None
-        yield draft
+        yield draft if has_answers else draft._replace(answer=None)
 
 
 def _draft(

@@ -189,7 +189,11 @@ def _read(
     tokenizer: PreTrainedTokenizerBase,
     **how: Any,
 ) -> ExampleData:
-    train, held_out = (files and drafts(files.rows(), layout, tokenizer) for files in parts)
+    has_answers = answers != "none"
+    train, held_out = (
+        files and drafts(files.rows(), layout, tokenizer, has_answers=has_answers)
+        for files in parts
+    )
     assert train is not None
     data = read_examples(name, train, held_out, tokenizer, **how)
     examples = [each.example for each in chain(data.train, data.validation)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,15 +94,9 @@ def read_examples(
     reader, tested = _Reader(tokenizer, lengths), _Reader(tokenizer, lengths)
     held = list(tested.fitting(validation or ()))
     if validation is not None:
-        tested.refuse_none(f"the validation set of {name}", len(held))
-    prompts = {each.group for each in held}
-    found = []
-    for each in reader.fitting(train):
-        if each.group in prompts:
-            reader.drop("dropped_in_validation", each.encoded.example.where)
-        else:
-            found.append(each)
-    reader.refuse_none(name, len(found))
+        tested.refuse_none(f"the validation set of {name}", held)
+    found = list(reader.unseen(train, {each.group for each in held}))
+    reader.refuse_none(name, found)
     parts = hold_out(
         [each.group for each in found],
         val_fraction=0 if validation is not None else val_fraction,
@@ -116,14 +110,9 @@ def read_examples(
             f"{name}: its {len(found):,} examples have so few different prompts that none is left "
             "to train on. Lower val_fraction, or add examples with other prompts."
         )
+    dropped = {what: reader.counts[what] + tested.counts[what] for what in ("read", *DROPS)}
+    counts = dropped | _sizes(kept, held)
     train_part, validation_part = ([each.encoded for each in part] for part in (kept, held))
-    counts = {drop: reader.counts[drop] + tested.counts[drop] for drop in ("read", *DROPS)}
-    counts |= {
-        "cut_prompts": sum(each.has_cut_prompt for each in (*kept, *held)),
-        "cut_completions": sum(each.encoded.is_cut for each in (*kept, *held)),
-        "train": len(kept),
-        "validation": len(held),
-    }
     return ExampleData(train_part, validation_part, counts, firsts=tested.firsts | reader.firsts)
 
 
@@ -143,6 +132,16 @@ class _Fitted(NamedTuple):
     group: str
     """Examples of a group are in one part."""
     has_cut_prompt: bool
+
+
+def _sizes(train: Sequence[_Fitted], validation: Sequence[_Fitted]) -> dict[str, int]:
+    both = (*train, *validation)
+    return {
+        "cut_prompts": sum(each.has_cut_prompt for each in both),
+        "cut_completions": sum(each.encoded.is_cut for each in both),
+        "train": len(train),
+        "validation": len(validation),
+    }
 
 
 class _Reader:
@@ -168,14 +167,22 @@ class _Reader:
                 else:
                     yield fitted
 
+    def unseen(self, drafts: Iterable[Draft], groups: set[str]) -> Iterator[_Fitted]:
+        """The examples that can be used and are of none of these groups."""
+        for each in self.fitting(drafts):
+            if each.group in groups:
+                self.drop("dropped_in_validation", each.encoded.example.where)
+            else:
+                yield each
+
     def drop(self, reason: str, where: str) -> None:
         """Count an example that is left out."""
         self.counts[reason] += 1
         self.firsts.setdefault(reason, where)
 
-    def refuse_none(self, name: str, number: int) -> None:
+    def refuse_none(self, name: str, found: Sequence[_Fitted]) -> None:
         """Raise, with the reasons, if no example is left."""
-        if number:
+        if found:
             return
         reasons = []
         for drop, why in DROPS.items():

@@ -11,6 +11,9 @@ COMMANDS = {
     "data age": Entry(
         "tutelage.commands.data_age:DataAge", "Let checkpoints write, for an age model to learn."
     ),
+    "data build": Entry(
+        "tutelage.commands.data_build:DataBuild", "Prepare prompts with completions, for the hub."
+    ),
     "report": Entry("tutelage.commands.report:Report", "Make one page of curves from run folders."),
     "demo": Entry("tutelage.commands.demo:Demo", "Raise a tiny student in a minute, no download."),
     "launch": Entry("tutelage.commands.launch:Launch", "Run a recipe on several processes."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,13 +32,19 @@ class Hub(Config):
 
     def check(self) -> None:
         """Raise if a push is asked for without being logged in."""
-        from huggingface_hub import get_token
+        if self.repo is not None:
+            refuse_without_token(f"--hub.repo {self.repo}")
 
-        if self.repo is not None and get_token() is None:
-            raise UserError(
-                f"--hub.repo {self.repo} needs a hub token, and none was found. "
-                "Log in first (hf auth login), or set HF_TOKEN."
-            )
+
+def refuse_without_token(option: str) -> None:
+    """Raise if an option needs a hub token and there is none."""
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise UserError(
+            f"{option} needs a hub token, and none was found. "
+            "Log in first (hf auth login), or set HF_TOKEN."
+        )
 
 
 def save_checkpoint(
@@ -73,26 +80,47 @@ def save_checkpoint(
 def push(path: Path, repo: str, hub: Hub, display: Display) -> None:
     """Push a checkpoint to a branch of its name; on lasting failure say so and train on."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
-    for attempt in range(1, hub.retries + 1):
+
+    def upload() -> None:
+        api.create_repo(repo, private=hub.private, exist_ok=True)
+        api.create_branch(repo, branch=path.name, exist_ok=True)
+        api.upload_folder(
+            repo_id=repo,
+            folder_path=path,
+            revision=path.name,
+            commit_message=f"Milestone {path.name}",
+        )
+
+    if not is_uploaded(upload, path.name, hub.retries, display.say):
+        display.say(
+            f"{path.name} was not pushed; it is safe in {path}. Push it later: "
+            f"hf upload {repo} {path} --revision {path.name}"
+        )
+
+
+def is_uploaded(
+    upload: Callable[[], None], name: str, retries: int, say: Callable[[str], None]
+) -> bool:
+    """Upload, again after 1, 2, 4 … seconds if that fails; whether it was done in the end.
+
+    Args:
+        upload: Does it.
+        name: What is uploaded, for messages.
+        retries: Most attempts.
+        say: Where each failure is told.
+    """
+    # What its client raises, lost connections among it; which client that is, changes.
+    from huggingface_hub.errors import HTTPError  # pyright: ignore[reportPrivateImportUsage]
+
+    for attempt in range(1, retries + 1):
         try:
-            api.create_repo(repo, private=hub.private, exist_ok=True)
-            api.create_branch(repo, branch=path.name, exist_ok=True)
-            api.upload_folder(
-                repo_id=repo,
-                folder_path=path,
-                revision=path.name,
-                commit_message=f"Milestone {path.name}",
-            )
-            return
-        except (HfHubHTTPError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            display.say(f"Push of {path.name}, attempt {attempt} of {hub.retries}: {reason}")
-            if attempt < hub.retries:
+            upload()
+            return True
+        except (HTTPError, OSError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            say(f"Push of {name}, attempt {attempt} of {retries}: {reason}")
+            if attempt < retries:
                 time.sleep(2 ** (attempt - 1))
-    display.say(
-        f"{path.name} was not pushed; it is safe in {path}. Push it later: "
-        f"hf upload {repo} {path} --revision {path.name}"
-    )
+    return False

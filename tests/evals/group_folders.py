@@ -87,3 +87,50 @@ def write_result(path: Path, name: str, milestone: str, result: dict[str, Any]) 
     target = path / "evals" / name / f"{milestone}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps({"eval": name, "milestone": milestone, **result}))
+
+
+def write_scored_group(
+    path: Path, arms: Mapping[str, Mapping[int, Mapping[str, Any] | None]], recipe: str = "irl"
+) -> Path:
+    """A group as `tutelage irl` leaves it: of each arm and seed the options of `write_scored_run`.
+
+    None for a run without folder.
+    """
+    rows = []
+    for arm, seeds in arms.items():
+        for seed, options in seeds.items():
+            name = f"{arm.replace(' ', '_')}-seed{seed}"
+            rows.append({"arm": arm, "seed": seed, "run": name})
+            if options is not None:
+                write_scored_run(path / name, **options)
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "group.json").write_text(json.dumps({"recipe": recipe, "arms": rows}))
+    return path
+
+
+def write_scored_run(
+    path: Path,
+    *,
+    last_step: int = 200,
+    planned: int = 200,
+    loss: float = 2.0,
+    **measures: float | None,
+) -> None:
+    """A run folder with the evals validation and responses at two milestones.
+
+    Args:
+        path: The folder.
+        last_step: The last step.
+        planned: The step to which the run was to go.
+        loss: Of the last validation.
+        measures: Of the last responses; those at the milestone before were all 0.
+    """
+    path.mkdir(parents=True)
+    (path / "config.yaml").write_text(yaml.safe_dump({"recipe": "irl", "out": str(path)}))
+    (path / "environment.json").write_text(json.dumps({"sessions": [{"steps": planned}]}))
+    for step, is_last in ((last_step // 2, False), (last_step, True)):
+        now = measures if is_last else dict.fromkeys(measures, 0.0)
+        found = {"validation": {"loss": loss if is_last else 9.0}, "responses": now}
+        for name, own in found.items():
+            result = {"step": step, "version": 1, "measures": own}
+            write_result(path, name, f"step_{step}", result)

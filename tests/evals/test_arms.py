@@ -10,7 +10,7 @@ from evals.group_folders import LAST, MIDDLES, ROUNDS, write_arm_run, write_grou
 from tutelage.config import UserError
 from tutelage.evals import development
 from tutelage.evals.arm_ages import sentence
-from tutelage.evals.arms import write_arms
+from tutelage.evals.groups import write_arms
 from tutelage.evals.over_seeds import SeedMean, seed_mean
 
 SHIFTS = {0: -0.1, 1: -0.2, 2: -0.3}

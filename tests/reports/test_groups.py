@@ -9,8 +9,9 @@ import pytest
 
 from evals.group_folders import write_arm_run, write_group
 from reports.conftest import write_lines
+from reports.pages import rows_of, shapes
 from tutelage.config import UserError
-from tutelage.evals.arms import write_arms
+from tutelage.evals.groups import write_arms
 from tutelage.reports.arm_plots import Dots, Line, band_chart, dot_chart
 from tutelage.reports.arms import arms_section, told
 from tutelage.reports.groups import Band, Estimate, group_in, read_group
@@ -45,24 +46,6 @@ def page(compared, tmp_path_factory):
     out = tmp_path_factory.mktemp("page") / "page.html"
     write_report([compared], out)
     return out.read_text()
-
-
-def rows_of(page, head):
-    """The tables after a head, as lists of cells."""
-    text = page[page.index(f"<h3>{head}</h3>") :]
-    body = text[text.index("<tbody>") : text.index("</tbody>")]
-    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall("<tr>.*", body)]
-
-
-def shapes(svg, stylist, kind="path"):
-    """The elements of a kind that are in an arm's colour, as rule and position or corners."""
-    rules = dict(re.findall(r"^\.(\w+)\{(.*)\}$", stylist.css(), re.MULTILINE))
-    found = []
-    for element in ET.fromstring(svg).iter(kind):
-        rule = rules.get(element.attrib.get("class"), "")
-        if "--series" in rule:
-            found.append((rule, element.attrib))
-    return found
 
 
 def test_the_page_says_who_is_earlier_on_each_axis(page, compared):
@@ -198,6 +181,7 @@ def test_a_result_that_was_tampered_with_is_named(tmp_path, content):
         (Estimate(-0.1204, -0.123, -0.118, 3), True, "−0.120 [−0.123, −0.118]"),
         (Estimate(1234.5, 1200, 1300, 2), False, "1,234.5 [1,200, 1,300]"),
         (Estimate(2.5, None, None, 1), False, "2.50 (one seed)"),
+        (Estimate(-0.02, -0.5, 0.46, 2), False, "−0.02 [−0.50, 0.46]"),
         (None, False, "–"),
     ],
 )

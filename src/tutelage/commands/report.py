@@ -33,9 +33,9 @@ class Report(Config):
         if group := group_in(self.runs):
             from rich.console import Console
 
-            from tutelage.evals.arms import write_arms
+            from tutelage.evals.groups import write_arms
 
-            with Console(stderr=True).status(f"Ages of words in {group}"):
+            with Console(stderr=True).status(f"Comparing the arms of {group}"):
                 write_arms(group)
         write_report(self.runs, self.out, self.words)
         print(f"Report: {self.out}")

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tutelage.config import UserError
 from tutelage.evals.arm_ages import Seeds, ages_along, alone, beside, have
 from tutelage.evals.development import (
     AXES,
     Development,
     Fits,
-    Unusable,
     read_development,
 )
 from tutelage.evals.over_seeds import seed_mean
-from tutelage.run_folder import write_json
+from tutelage.evals.run_results import Unusable
 
 VERSION = 1
 BASELINE = "clm"
@@ -27,47 +24,16 @@ GRID = 120
 """Most points at which vocabularies are counted."""
 
 
-def write_arms(group: Path) -> dict[str, Any]:
-    """Compare the arms of a group folder, store and return the result as its arms.json.
+def compare_ages(group: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """How the arms of a group folder compare by ages of words, as JSON.
 
-    Runs that are missing, unfinished or without surprisals are named in the result and left out.
     Fitted curves are kept in word_curves.json, so that only curves of new runs are fitted.
     """
-    rows = read_group(group)
     found = {row["run"]: read_development(group / row["run"]) for row in rows}
     fits = Fits(group / "word_curves.json")
     result = compared(rows, found, fits)
-    try:
-        write_json(group / "arms.json", result)
-        fits.write()
-    except OSError as error:
-        raise UserError(
-            f"{group / 'arms.json'} cannot be written: {error.strerror or error}. "
-            "Copy the group to a folder that you may write to."
-        ) from error
+    fits.write()
     return result
-
-
-def read_group(group: Path) -> list[dict[str, Any]]:
-    """The rows of a group's group.json: arm, seed and run of each."""
-    path = group / "group.json"
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["arms"]
-        rows = [
-            {"arm": str(row["arm"]), "seed": int(row["seed"]), "run": str(row["run"])}
-            for row in rows
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} can't be read ({type(error).__name__}: {error}). It must hold "
-            '{"recipe": …, "arms": [{"arm": …, "seed": …, "run": …}, …]}.'
-        ) from error
-    outside = [row["run"] for row in rows if Path(row["run"]).name != row["run"]]
-    if outside:
-        raise UserError(f"{path} names the run {outside[0]!r}, but runs lie in the group's folder.")
-    if not rows:
-        raise UserError(f"{path} names no runs.")
-    return rows
 
 
 def compared(

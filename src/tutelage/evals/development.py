@@ -25,17 +25,17 @@ from tutelage.evals.naoa import (
     fit_double_sigmoid,
     naoa,
 )
-from tutelage.run_folder import write_json
+from tutelage.evals.run_results import (
+    Unusable,
+    has_begun,
+    read_object,
+    unfinished,
+    write_of_group,
+)
 
 AXES = ("steps", "words", "updates")
 Fitted: TypeAlias = dict[str, DoubleSigmoid | str]
 """Of each word its curve over log10 steps, or why it has none."""
-
-
-class Unusable(NamedTuple):
-    """Why a run can't be compared."""
-
-    reason: str
 
 
 class Development(NamedTuple):
@@ -65,7 +65,7 @@ class Fits:
         self.path = path
         self._old: dict[str, Fitted] = {}
         self._used: dict[str, Fitted] = {}
-        for key, curves in (_read(path) if path.exists() else {}).items():
+        for key, curves in (read_object(path) if path.exists() else {}).items():
             self._old[key] = {
                 word: found if isinstance(found, str) else DoubleSigmoid(*found)
                 for word, found in curves.items()
@@ -84,7 +84,7 @@ class Fits:
 
     def write(self) -> None:
         """Keep the curves that were used."""
-        write_json(self.path, self._used)
+        write_of_group(self.path, self._used)
 
 
 def ages(fitted: Fitted, end: float | None = None) -> dict[str, list[float]]:
@@ -108,19 +108,19 @@ def ages(fitted: Fitted, end: float | None = None) -> dict[str, list[float]]:
 
 def read_development(folder: Path) -> Development | Unusable:
     """A run's record of its words, or why there is none that can be compared."""
-    if not (folder / "config.yaml").is_file():
+    if not has_begun(folder):
         return Unusable("it has not begun")
     by_step: dict[int, dict[str, Any]] = {}
     for path in sorted((folder / "evals" / "surprisal").glob("[!.]*.json")):
-        result = _read(path)
+        result = read_object(path)
         if "step" not in result or "word_surprisals" not in result:
             raise UserError(f"{path} is not a result of the suite surprisal. Remove or restore it.")
         by_step[result.get("round", result["step"])] = result
     results = [by_step[step] for step in sorted(by_step)]
     if not any(step > 0 for step in by_step):
         return Unusable("it has no surprisals of words yet")
-    if why := _unfinished(folder, results[-1]["step"]):
-        return Unusable(why)
+    if why := unfinished(folder, results[-1]["step"]):
+        return why
     places = {"steps": sorted(by_step), "updates": [result["step"] for result in results]}
     seen = [result.get("seen_words", result.get("words")) for result in results]
     if None not in seen:
@@ -159,7 +159,7 @@ def _finals(evals: Path, surprisal: dict[str, Any]) -> dict[str, float]:
         name = path.parent.name
         if name in ("acquisition", "surprisal"):
             continue
-        result = _read(path)
+        result = read_object(path)
         if "step" in result and result["step"] >= last.get(name, result)["step"]:
             last[name] = result
     finals = {}
@@ -168,28 +168,3 @@ def _finals(evals: Path, surprisal: dict[str, Any]) -> dict[str, float]:
             if value is not None:
                 finals[name if name == measure else f"{name} {measure}"] = float(value)
     return finals
-
-
-def _unfinished(folder: Path, step: int) -> str | None:
-    """Why a run whose last milestone is at an update has not come to its end; None if it has."""
-    import yaml
-
-    path = folder / "environment.json"
-    sessions = _read(path).get("sessions") if path.exists() else None
-    planned = sessions[-1].get("steps") if sessions else None
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    # Nobody knows beforehand how far a run with a budget goes.
-    has_budget = any((config.get("budget") or {}).values())
-    if planned is None or step >= planned or has_budget:
-        return None
-    return f"it is not finished: its last milestone is at update {step:,} of {planned:,}"
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}). Remove or restore it.") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a JSON object. Remove or restore it.")
-    return content

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 
 class SeedMean(NamedTuple):
@@ -29,3 +29,9 @@ def seed_mean(values: Sequence[float]) -> SeedMean:
     variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
     half = float(t.ppf(0.975, n - 1)) * math.sqrt(variance / n)
     return SeedMean(mean, mean - half, mean + half, n)
+
+
+def estimated(by_seed: Mapping[int, float]) -> dict[str, Any]:
+    """The mean of one number a seed and its interval, with the seeds and their values, as JSON."""
+    values = list(by_seed.values())
+    return {**seed_mean(values)._asdict(), "seeds": list(by_seed), "values": values}

@@ -201,9 +201,9 @@ class Tnd(Config):
     def run(self, resume: Path | None = None) -> int:
         """Train one run, or all of a sweep; returns the exit status."""
         if self.sweep:
-            from tutelage.recipes.tnd_sweep import run_sweep
+            from tutelage.recipes.tnd_sweep import train_arms
 
-            return run_sweep(self, resume)
+            return train_arms(self, resume)
         return conduct(self, resume, default=self.default_out, make=self.session)
 
     def default_out(self) -> Path:

@@ -41,7 +41,8 @@ def dot_chart(
     figure, axes = empty_chart(height)
     axes.set_position((0.03, FOOT / height, 0.94, 1 - FOOT / height))
     axes.yaxis.set_visible(False)
-    axes.set(xlim=_limits(rows, is_difference=is_difference), ylim=(sum(heights), 0))
+    shown = [estimate for row in rows for estimate in row.estimates]
+    axes.set(xlim=limits(shown, [0.0] if is_difference else []), ylim=(sum(heights), 0))
     texts, top = {}, 0.0
     for index, row in enumerate(rows):
         texts[f"label{index}"] = row.label
@@ -105,11 +106,9 @@ def _scale_heights(axes: Axes, bands: list[Band], *, is_count: bool) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(tick))
 
 
-def _limits(rows: Sequence[Dots], *, is_difference: bool) -> tuple[float, float]:
+def limits(estimates: Sequence[Estimate], also: Sequence[float] = ()) -> tuple[float, float]:
     """From the least to the greatest seed, and intervals as far as they are not enormous."""
-    estimates = [estimate for row in rows for estimate in row.estimates]
-    inner = [value for e in estimates for value in (e.mean, *e.values)]
-    inner += [0.0] if is_difference else []
+    inner = [value for e in estimates for value in (e.mean, *e.values)] + list(also)
     least, greatest = min(inner), max(inner)
     room = MOST * max(greatest - least, 1e-3 * max(abs(greatest), 1e-3)) / 2
     lows = [e.low for e in estimates if e.low is not None]

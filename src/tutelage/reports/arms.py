@@ -62,7 +62,7 @@ def arms_section(group: Group, stylist: Stylist) -> ArmsSection:
         surprisal=_bands(group, "surprisal", stylist),
         finals=_finals(group, stylist),
         last=_last(group),
-        runs=_runs(group),
+        runs=run_table(group),
     )
 
 
@@ -80,7 +80,7 @@ def told(estimate: Estimate | None, *, is_difference: bool = False) -> str:
 def _shown(value: float, digits: int, is_difference: bool) -> str:
     if is_difference:
         return f"{value:+.{digits}f}".replace("-", "−")
-    return f"{value:.{digits}f}" if abs(value) < 100 else number(value)
+    return (f"{value:.{digits}f}" if abs(value) < 100 else number(value)).replace("-", "−")
 
 
 def _differences(group: Group, stylist: Stylist) -> list[Figure]:
@@ -178,7 +178,7 @@ def _final_names(group: Group) -> list[str]:
     return sorted(names, key=lambda name: name != "perplexity")
 
 
-def _runs(group: Group) -> Table:
+def run_table(group: Group) -> Table:
     """Which runs count, and why others do not."""
     state = "counts" if group.arms else "not compared yet"
     rows = [

@@ -1,7 +1,8 @@
 """Groups of runs as the reports read them: arms, each run with several seeds.
 
 A group folder holds group.json (which run is which arm with which seed), its runs, and arms.json,
-in which `tutelage.evals.arms` stores how the arms compare.
+in which `tutelage.evals.groups` stores how the arms compare: by ages of words, or by their last
+measures alone.
 """
 
 import json
@@ -59,6 +60,27 @@ class Arm(NamedTuple):
     vocabulary: dict[str, Band]
     surprisal: dict[str, Band]
     finals: dict[str, Estimate]
+    differences: dict[str, Estimate]
+    """Last measures less the baseline's, where arms are compared by these."""
+
+
+class Point(NamedTuple):
+    """Where an arm lies, over the seeds that have both measures."""
+
+    score: Estimate
+    diversity: Estimate
+
+
+class TradeOff(NamedTuple):
+    """What a score costs in diversity."""
+
+    score: str | None
+    """The measure; none if there is no score."""
+    diversity: str
+    points: dict[str, Point]
+    front: list[str]
+    """Arms that no other beats, the most diverse first."""
+    sentences: list[str]
 
 
 class Compared(NamedTuple):
@@ -67,6 +89,8 @@ class Compared(NamedTuple):
     baseline: str
     arms: list[Arm]
     left_out: dict[str, str]
+    trade_off: TradeOff | None = None
+    """None where arms are compared by ages of words."""
 
 
 class Group(NamedTuple):
@@ -82,6 +106,8 @@ class Group(NamedTuple):
     """Why runs do not count, by their names."""
     runs: list[Run]
     """Of each arm that has one, its first run; named as the arm, in the order of colours."""
+    trade_off: TradeOff | None
+    """None where arms are compared by ages of words, or not yet."""
 
     def colour(self, arm: str) -> int:
         """The number of an arm's colour: that of the run that stands for it."""
@@ -118,6 +144,7 @@ def read_group(path: Path) -> Group:
         rows=rows,
         left_out=found.left_out,
         runs=[read_run(path / first[arm], arm) for arm in order],
+        trade_off=found.trade_off,
     )
 
 
@@ -134,7 +161,8 @@ def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _compared(content: dict[str, Any]) -> Compared:
     left_out = {str(row["run"]): str(row["reason"]) for row in content["left_out"]}
-    return Compared(str(content["baseline"]), _arms(content), left_out)
+    traded = _trade_off(content) if "trade_off" in content else None
+    return Compared(str(content["baseline"]), _arms(content), left_out, traded)
 
 
 def _arms(content: dict[str, Any]) -> list[Arm]:
@@ -143,13 +171,25 @@ def _arms(content: dict[str, Any]) -> list[Arm]:
             name=name,
             seeds=[int(seed) for seed in facts["seeds"]],
             words=facts.get("words", {}),
-            comparisons={axis: _comparison(row) for axis, row in facts["axes"].items()},
+            comparisons={axis: _comparison(row) for axis, row in facts.get("axes", {}).items()},
             vocabulary={axis: Band(**band) for axis, band in facts.get("vocabulary", {}).items()},
             surprisal={axis: Band(**band) for axis, band in facts.get("surprisal", {}).items()},
             finals=_estimates(facts.get("finals", {})),
+            differences=_estimates(facts.get("differences", {})),
         )
         for name, facts in content["arms"].items()
     ]
+
+
+def _trade_off(content: dict[str, Any]) -> TradeOff:
+    found = content["trade_off"]
+    return TradeOff(
+        score=found["score"],
+        diversity=found["diversity"],
+        points={name: Point(**_estimates(row)) for name, row in found["points"].items()},
+        front=[str(name) for name in found["front"]],
+        sentences=[str(sentence) for sentence in content["sentences"]],
+    )
 
 
 def _comparison(row: dict[str, Any]) -> Comparison:

@@ -75,6 +75,7 @@ def page_of(runs: list[Run], words: Sequence[str] = (), group: Group | None = No
     from tutelage.reports.curves import eval_curves, training_curves
     from tutelage.reports.rollouts import middle_of, terms_of, text_of
     from tutelage.reports.svg import Stylist
+    from tutelage.reports.trade_offs import trade_off_section
     from tutelage.reports.words import chosen
 
     stylist = Stylist()
@@ -82,10 +83,12 @@ def page_of(runs: list[Run], words: Sequence[str] = (), group: Group | None = No
     axes = axes_of(runs)
     if group:  # whose runs are many: charts are drawn over steps only
         axes = [axis for axis in axes if axis.unit == "steps"]
+    traded = group.trade_off if group else None
     summaries = [tables.summary(run, index, curves, evals) for index, run in enumerate(runs)]
     content = {
         "group": group,
-        "arms": arms_section(group, stylist) if group else None,
+        "arms": arms_section(group, stylist) if group and not traded else None,
+        "trade_off": trade_off_section(group, traded, stylist) if group and traded else None,
         "runs": runs,
         "sentences": [
             tables.sentence(run, facts) for run, facts in zip(runs, summaries, strict=True)

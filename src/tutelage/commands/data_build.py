@@ -74,7 +74,7 @@ class DataBuild(Config):
     """Tokenizer: a saved one (path)."""
     lengths: Lengths = Lengths()
     """How long examples may be."""
-    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.05
     """Part of the examples that is held out for validation, unless the data have their own."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of that choice."""

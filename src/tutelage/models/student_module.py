@@ -1,6 +1,7 @@
 """The student: a causal language model that says how likely it finds given tokens."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tutelage.chunked_head import chunked_head
 from tutelage.models.architecture import (
     count_positions,
     has_linear_head,
@@ -19,14 +21,28 @@ from tutelage.models.architecture import (
     without_progress_bars,
 )
 from tutelage.models.attention import float32_attention
+from tutelage.models.reference import ALONE, Compared, read_reference
 from tutelage.run_folder import write_folder
-from tutelage.tensors import TokenScores, chunked_head, generator, row_entropies
+from tutelage.tensors import TokenScores, generator, row_entropies, whole_scores
 
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 VALUE_HEAD = "value_head.safetensors"
+
+
+Reference = Callable[[], AbstractContextManager["Student"]]
+"""Lends a frozen student to compare with."""
+
+
+class Against(NamedTuple):
+    """Whose distributions a student's are compared with, by KL(student‖reference)."""
+
+    reference: Reference
+    """A student with adapters may lend itself, with them off."""
+    rng: torch.Generator | None = None
+    """Draws one token in each state to estimate the KL from; none: the KL itself."""
 
 
 class States(NamedTuple):
@@ -42,6 +58,12 @@ class States(NamedTuple):
     def map(self, change: Callable[[Tensor], Tensor]) -> "States":
         """The same change to both parts."""
         return States(*(None if part is None else change(part) for part in self))
+
+    def before(self, keep: Bool[Tensor, "batch time-1"] | None) -> "States":
+        """Those before each token to keep, or before all tokens but the first of each row."""
+        if keep is None:
+            return self.map(lambda part: part[:, :-1].flatten(0, 1))
+        return self.map(lambda part: part[:, :-1][keep])
 
 
 class Student(nn.Module):
@@ -82,6 +104,7 @@ class Student(nn.Module):
         temperature: float = 1.0,
         entropy: bool = False,
         support: Int[Tensor, "kept candidate"] | None = None,
+        against: Against | None = None,
     ) -> TokenScores:
         """Scores of every token but each row's first, given those before it.
 
@@ -94,22 +117,24 @@ class Student(nn.Module):
             temperature: Divides the logits.
             entropy: Give the entropy of each token's distribution too.
             support: For each token to keep, the tokens that its distribution is over; −1 fills up.
+            against: Compare with a reference's distributions, over all tokens at temperature 1.
         """
         if mask is not None:
             real = mask[:, 1:] & mask[:, :-1]
             keep = real if keep is None else keep & real
-        states = self.read(**self._inputs(token_ids, segments, positions, mask))
+        assert against is None or (temperature == 1 and support is None)
         targets = token_ids[:, 1:]
+        chosen = targets.flatten() if keep is None else targets[keep]
+        read = (token_ids, segments, positions, mask)
+        states = self.read(**self.inputs(*read)).before(keep)
+        if support is not None:
+            scores = self.score_among(states, chosen, temperature, entropy, support)
+        else:
+            other = ALONE if against is None else read_reference(against, read, keep)
+            scores = self.score(states, chosen, temperature, entropy, other)
         if keep is None:
-            states = states.map(lambda part: part[:, :-1].flatten(0, 1))
-            scores = self.score(states, targets.flatten(), temperature, entropy)
             # Clones, for sharding (FSDP2) wants results that are no views.
             return scores.map(lambda part: part.view(targets.shape).clone())
-        states = states.map(lambda part: part[:, :-1][keep])
-        if support is None:
-            scores = self.score(states, targets[keep], temperature, entropy)
-        else:
-            scores = self.score_among(states, targets[keep], temperature, entropy, support)
         zeros = scores.logprobs.new_zeros(targets.shape)
         return scores.map(lambda part: zeros.index_put((keep,), part))
 
@@ -137,22 +162,27 @@ class Student(nn.Module):
             return self.value_head(states.hidden.float()).squeeze(-1)
 
     def score(
-        self, states: "States", targets: Tensor, temperature: float = 1.0, entropy: bool = False
+        self,
+        states: "States",
+        targets: Tensor,
+        temperature: float = 1.0,
+        entropy: bool = False,
+        other: Compared = ALONE,
     ) -> TokenScores:
         """Scores of the target after each state; see `forward`."""
-        values = self.values(states)
-        if states.logits is None:
-            head: Any = self.base.get_output_embeddings()
+        head: Any = self.base.get_output_embeddings()
+        other.refuse_other_tokens(len(head.weight))
+        if states.logits is None and other.logits is None:
             hidden: Any = states.hidden
             hidden = hidden if temperature == 1 else hidden / temperature
             bias = head.bias if temperature == 1 or head.bias is None else head.bias / temperature
-            scores = chunked_head(hidden, head.weight, bias, targets, entropy=entropy)
-            return scores._replace(values=values)
-        logits = states.logits.float() / temperature
-        logsumexps = logits.logsumexp(-1)
-        chosen = logits.gather(-1, targets[:, None]).squeeze(-1)
-        entropies = row_entropies(logits, logits.softmax(-1), logsumexps) if entropy else None
-        return TokenScores(chosen - logsumexps, logsumexps, entropies, values)
+            beside = {"reference": other.head, "uniforms": other.uniforms}
+            scores = chunked_head(hidden, head.weight, bias, targets, entropy=entropy, **beside)
+        else:
+            beside = {"ref_logits": other.whole_logits(), "uniforms": other.uniforms}
+            logits = self.logits(states) / temperature
+            scores = whole_scores(logits, targets, entropy=entropy, **beside)
+        return scores._replace(values=self.values(states))
 
     def score_among(
         self,
@@ -176,7 +206,7 @@ class Student(nn.Module):
         entropies = row_entropies(among, among.softmax(-1), logsumexps) if entropy else None
         return TokenScores(chosen - logsumexps, logsumexps, entropies, self.values(states))
 
-    def _inputs(
+    def inputs(
         self,
         token_ids: Tensor,
         segments: Tensor | None,

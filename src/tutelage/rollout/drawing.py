@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
+
+from tutelage.tensors import draw
 
 # Candidates looked at first for top-p alone: sorting a whole vocabulary is rarely needed.
 _FIRST_CANDIDATES = 256
-# Tokens whose probabilities are summed before the block that a token is drawn from is looked up.
-_BLOCK = 128
 
 
 class Choices(NamedTuple):
@@ -34,7 +34,7 @@ class Choices(NamedTuple):
 
     def draw(self, uniforms: Float[Tensor, " row"]) -> Int[Tensor, " row"]:
         """One token for each row, decided by a number in [0, 1) each."""
-        chosen = _search(self.probs, uniforms)
+        chosen = draw(self.probs, uniforms)
         if self.candidates is None:
             return chosen
         return self.candidates.gather(1, chosen[:, None]).squeeze(1)
@@ -93,27 +93,3 @@ def _candidates(logits: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tenso
     if size < vocab and bool((mass < top_p).any()):
         return logits.topk(vocab)
     return values, candidates
-
-
-def _search(probs: Tensor, uniforms: Tensor) -> Tensor:
-    """The first index of each row at which the cumulative sum passes its share of the total."""
-    if probs.shape[1] <= _BLOCK:
-        cumulative = probs.cumsum(1)
-        return _first_past(cumulative, uniforms * cumulative[:, -1])
-    # Sums of blocks first: a cumulative sum over a vocabulary takes longer than its softmax.
-    blocks = nn.functional.pad(probs, (0, -probs.shape[1] % _BLOCK)).unflatten(1, (-1, _BLOCK))
-    sums = blocks.sum(2)
-    ends = sums.cumsum(1)
-    shares = uniforms * ends[:, -1]
-    block = _first_past(ends, shares)[:, None]
-    inside = blocks.gather(1, block[:, :, None].expand(-1, 1, _BLOCK)).squeeze(1).cumsum(1)
-    before = (ends.gather(1, block) - sums.gather(1, block)).squeeze(1)
-    return block.squeeze(1) * _BLOCK + _first_past(inside, (shares - before).clamp(min=0))
-
-
-def _first_past(cumulative: Tensor, shares: Tensor) -> Tensor:
-    """Where each row's cumulative sum passes its share of it."""
-    # Rounded up to the total, a share would fall behind the last possible place.
-    below = torch.nextafter(cumulative[:, -1], cumulative.new_zeros(()))
-    shares = torch.minimum(shares, below)[:, None]
-    return torch.searchsorted(cumulative, shares, right=True).squeeze(1)

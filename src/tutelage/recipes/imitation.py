@@ -210,14 +210,14 @@ class Imitate(Config):
 
 
 LAPTOP: dict[str, Any] = {
-    "epochs": 3,
+    "epochs": 2.5,
     "batch_size": 32,
     "data": ArithmeticExamples(),
     "lengths": Lengths(max_tokens=96),
-    "responses": Responses(response_length=48),
+    "responses": Responses(prompts=200, response_length=48),
     "tokenizer": TokenizerConfig(vocab_size=512),
-    "student": StudentConfig(layers=4, heads=4, width=128, context=128),
-    "optim": Optim(lr=2e-3, warmup_steps=100),
+    "student": StudentConfig(layers=3, heads=4, width=128, context=128),
+    "optim": Optim(lr=3e-3, warmup_steps=100),
 }
 """Fields of the preset laptop of both recipes."""
 GSM8K: dict[str, Any] = {

@@ -188,7 +188,9 @@ def test_the_command_line_stores_and_shows_it(tmp_path, monkeypatch, capsys):
     path = written(tmp_path / "rows.jsonl", rows_of(12, 4))
     command = ["eval", "model", "--suite", "token-reward", "--data", str(path)]
     assert main([*command, "--metrics", "right", "--gamma", "0.9"]) == 0
-    assert "spearman/right/reward" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "spearman/right/reward" in shown
+    assert "right: Spearman's ρ with the summed reward is" in shown
     stored = json.loads((tmp_path / "evals" / "token_reward" / "model.json").read_text())
     assert stored["measures"]["rows"] == len(stored["items"]) == 48
     assert (stored["gamma"], stored["version"]) == (0.9, 1)

@@ -83,6 +83,8 @@ class Eval(Config):
             return 0
         results = [self.measure(subject, console) for subject in subjects(self.target)]
         console.print(table(self.suite, results))
+        for verdict in results[-1].get("verdicts", ()):
+            console.print(verdict, markup=False)
         return 0
 
     def measure_whole(self, console: Console) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_made_problems_are_built_too(place):
         ({"tokenizer__path": None}, "no tokenizer is given: set --tokenizer.path to a saved one"),
         ({"tokenizer__path": "rows.jsonl"}, "rows.jsonl is not a folder"),
         ({"data__path": "none.jsonl"}, "none.jsonl does not exist"),
-        ({"data__prompt_template": "{{ qestion }}"}, "names 'qestion', but the row's fields are "
+        ({"data__prompt_template": "{{ quest }}"}, "names 'quest', but the row's fields are "
          "'question', 'answer'. Did you mean question?"),
         ({"data__kind": "fil", "data__path": None}, "Did you mean file?"),
         ({"lengths__max_tokens": 9}, "none of its 10 examples can be used: 10 longer than"),

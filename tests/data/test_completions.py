@@ -182,10 +182,10 @@ def test_the_named_field_is_cut_and_the_prompt_written_again():
     assert named.example.prompt == "s" * 30 + "|" + "q" * 4 + ":"
     with pytest.raises(
         UserError,
-        match=r"file, line 1: cut_field is 'qestion', but the texts that "
+        match=r"file, line 1: cut_field is 'quest', but the texts that "
         r"its prompt holds are 'story', 'question'. Did you mean question\?",
     ):
-        only(given, cut_field="qestion", **how)  # fmt: skip
+        only(given, cut_field="quest", **how)  # fmt: skip
 
 
 def test_no_prompt_is_in_two_parts():

@@ -31,7 +31,7 @@ def test_a_template_writes_the_fields_of_a_row(text, written):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{{ qestion }}", "prompt_template names 'qestion', but the row's fields are 'question', "
+        ("{{ quest }}", "prompt_template names 'quest', but the row's fields are 'question', "
          "'hint', 'notes', 'number'. Did you mean question?"),
         ("{{ notes.year }}", "prompt_template can't be filled in with this row: 'dict object' has "
          "no attribute 'year'."),

@@ -97,14 +97,8 @@ def read_examples(
         tested.refuse_none(f"the validation set of {name}", held)
     found = list(reader.unseen(train, {each.group for each in held}))
     reader.refuse_none(name, found)
-    parts = hold_out(
-        [each.group for each in found],
-        val_fraction=0 if validation is not None else val_fraction,
-        test_fraction=0,
-        seed=seed,
-    )
-    kept = [each for each, part in zip(found, parts, strict=True) if part == "train"]
-    held += [each for each, part in zip(found, parts, strict=True) if part == "validation"]
+    kept, split_off = _split(found, val_fraction if validation is None else 0, seed)
+    held += split_off
     if not kept:
         raise UserError(
             f"{name}: its {len(found):,} examples have so few different prompts that none is left "
@@ -132,6 +126,16 @@ class _Fitted(NamedTuple):
     group: str
     """Examples of a group are in one part."""
     has_cut_prompt: bool
+
+
+def _split(
+    found: Sequence[_Fitted], val_fraction: float, seed: int
+) -> tuple[list[_Fitted], list[_Fitted]]:
+    """Those to train on, and those held out."""
+    groups = [each.group for each in found]
+    parts = hold_out(groups, val_fraction=val_fraction, test_fraction=0, seed=seed)
+    both = list(zip(found, parts, strict=True))
+    return [e for e, part in both if part == "train"], [e for e, part in both if part != "train"]
 
 
 def _sizes(train: Sequence[_Fitted], validation: Sequence[_Fitted]) -> dict[str, int]:

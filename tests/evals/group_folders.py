@@ -111,8 +111,8 @@ def write_scored_group(
 def write_scored_run(
     path: Path,
     *,
-    last_step: int = 200,
-    planned: int = 200,
+    last_step: int = 1000,
+    planned: int = 1000,
     loss: float = 2.0,
     **measures: float | None,
 ) -> None:

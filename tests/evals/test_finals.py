@@ -78,6 +78,13 @@ def test_one_seed_has_no_interval_and_no_seed_no_difference(tmp_path):
     ]
 
 
+def test_a_narrow_interval_is_told_more_finely(tmp_path):
+    """IRL-5: 0.001 apart, which is T1 0.0005 either way."""
+    arms = {"a": {0: {"accuracy": 0.5}, 1: {"accuracy": 0.501}}}
+    [told] = write_arms(write_scored_group(tmp_path, arms))["sentences"]
+    assert told == "a: accuracy 0.500 [0.494, 0.507] (2 seeds)."
+
+
 def test_without_responses_the_first_measure_is_told(tmp_path):
     """IRL-5: there is no front then."""
     arms = {"a": {0: {"loss": 2.5}}, "b": {0: {"loss": 2.25}}}
@@ -91,7 +98,7 @@ def test_without_responses_the_first_measure_is_told(tmp_path):
 
 def test_missing_and_unfinished_runs_are_named_and_left_out(tmp_path):
     """IRL-5: not fatal; the finished seed counts."""
-    late = {"accuracy": 0.9, "last_step": 100}
+    late = {"accuracy": 0.9, "last_step": 500}
     arms = {"a": {0: {"accuracy": 0.5}, 1: None, 2: late, 3: {"accuracy": 0.1}}}
     group = write_scored_group(tmp_path, arms)
     for path in (group / "a-seed3" / "evals").glob("*/*.json"):
@@ -99,7 +106,7 @@ def test_missing_and_unfinished_runs_are_named_and_left_out(tmp_path):
     result = write_arms(group)
     assert {row["run"]: row["reason"] for row in result["left_out"]} == {
         "a-seed1": "it has not begun",
-        "a-seed2": "it is not finished: its last milestone is at update 100 of 200",
+        "a-seed2": "it is not finished: its last milestone is at update 500 of 1,000",
         "a-seed3": "it has no evaluations yet",
     }
     assert result["arms"]["a"]["finals"]["responses accuracy"]["values"] == [0.5]
@@ -133,8 +140,8 @@ def test_a_file_that_is_no_result_is_named(tmp_path):
     """X-1."""
     group = write_scored_group(tmp_path, {"a": {0: {"accuracy": 0.5}}})
     write_scored_run(group / "stranger", accuracy=0.0)
-    (group / "a-seed0" / "evals" / "responses" / "step_200.json").write_text("[")
-    with pytest.raises(UserError, match=r"step_200\.json is not JSON"):
+    (group / "a-seed0" / "evals" / "responses" / "step_1000.json").write_text("[")
+    with pytest.raises(UserError, match=r"step_1000\.json is not JSON"):
         write_arms(group)
 
 

@@ -28,7 +28,7 @@ def responses(accuracy, alike):
 ARMS = {
     "lambda 0": {0: responses(0.50, 0.60), 1: responses(0.54, 0.62)},
     "lambda 0.1": {0: responses(0.60, 0.50), 1: responses(0.62, 0.54)},
-    "lambda 1": {0: responses(0.30, 0.40), 1: {"last_step": 100}},
+    "lambda 1": {0: responses(0.30, 0.40), 1: {"last_step": 500}},
     "sft": {0: None},
 }
 
@@ -77,7 +77,7 @@ def test_tables_hold_last_measures_and_differences(page):
 def test_runs_that_do_not_count_are_named(page):
     """IRL-5."""
     assert "Runs: 2 of 7 are left out" in page
-    assert "it is not finished: its last milestone is at update 100 of 200" in page
+    assert "it is not finished: its last milestone is at update 500 of 1,000" in page
     assert "it has not begun" in page
 
 

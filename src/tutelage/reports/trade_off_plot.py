@@ -1,5 +1,6 @@
 """A picture of a trade-off: arms by a score that is to be high and Self-BLEU that is to be low."""
 
+import itertools
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -40,10 +41,10 @@ def trade_off_chart(marks: list[Mark], stylist: Stylist, *, x_label: str, y_labe
         one.set_major_formatter(FuncFormatter(tick))
     axes.set_xlabel(f"better, more diverse ← {x_label} → more alike", color=INK, labelpad=4)
     axes.set_ylabel(f"worse ← {y_label} → better", color=INK, labelpad=4)
-    _draw_front(axes, [mark for mark in marks if mark.is_on_front])
+    corners = _draw_front(axes, [mark for mark in marks if mark.is_on_front])
     for mark in marks:
         _draw(axes, mark)
-    texts = _name(axes, marks)
+    texts = _name(axes, marks, corners)
     said = "; ".join(f"{m.label} {m.x.mean:.3g}, {m.y.mean:.3g}" for m in marks)
     front = ", ".join(mark.label for mark in marks if mark.is_on_front)
     return stylist.svg(
@@ -53,15 +54,23 @@ def trade_off_chart(marks: list[Mark], stylist: Stylist, *, x_label: str, y_labe
     )
 
 
-def _draw_front(axes: Axes, front: list[Mark]) -> None:
-    """Below and to the right of the staircase, an arm on the front is at least as good in both."""
+def _draw_front(axes: Axes, front: list[Mark]) -> list[tuple[float, float]]:
+    """A staircase: an arm on it is at least as good in both as whatever is below and to the right.
+
+    Returns its corners.
+    """
     means = sorted((mark.x.mean, mark.y.mean) for mark in front)
     (_, end), (bottom, _) = axes.get_xlim(), axes.get_ylim()
-    places = [(means[0][0], bottom), *means, (end, means[-1][1])]
+    y = bottom
+    corners = [(means[0][0], y)]
+    for next_x, next_y in [*means, (end, means[-1][1])]:
+        corners += [(next_x, y), (next_x, next_y)]
+        y = next_y
     axes.plot(
-        [x for x, _ in places], [y for _, y in places], color=INK, linewidth=1.2,
-        linestyle=(0, (3, 2)), drawstyle="steps-post",
+        [x for x, _ in corners], [y for _, y in corners], color=INK, linewidth=1.2,
+        linestyle=(0, (3, 2)),
     )  # fmt: skip
+    return corners
 
 
 def _draw(axes: Axes, mark: Mark) -> None:
@@ -89,11 +98,14 @@ def _bars(mark: Mark) -> list[tuple[tuple[float, float], tuple[float, float]]]:
     return found
 
 
-def _name(axes: Axes, marks: list[Mark]) -> dict[str, str]:
+def _name(axes: Axes, marks: list[Mark], corners: list[tuple[float, float]]) -> dict[str, str]:
     """Write the names of arms where nothing else is; what each stand-in says."""
     names = [_short(mark.label) for mark in marks]
     means = [_box(axes, (m.x.mean, m.x.mean), (m.y.mean, m.y.mean), MARK + 1) for m in marks]
     drawn = [_box(axes, *bar, 1.0) for mark in marks for bar in _bars(mark)]
+    for one, other in itertools.pairwise(corners):
+        (left, right), (bottom, top) = (sorted(ends) for ends in zip(one, other, strict=True))
+        drawn.append(_box(axes, (left, right), (bottom, top), 1.0))
     for mark in marks:
         pairs = zip(mark.x.values, mark.y.values, strict=True)
         drawn += [_box(axes, (x, x), (y, y), 2.0) for x, y in pairs]
@@ -107,14 +119,15 @@ def _name(axes: Axes, marks: list[Mark]) -> dict[str, str]:
 def _write(axes: Axes, text: str, mean: Box, box: Box) -> None:
     """A name in its place: flush with the side on which its mark lies."""
     (x, y), (own_x, own_y) = middle(box), middle(mean)
-    side, x = "center", x
+    side = "center"
     if box.left > own_x:
         side, x = "left", box.left
     elif box.right < own_x:
         side, x = "right", box.right
     to_data = axes.transData.inverted().transform
     scale = axes.figure.dpi / 72
-    axes.text(*to_data((x * scale, y * scale)), text, color=INK, ha=side, va="center_baseline")
+    at_x, at_y = to_data((x * scale, y * scale))
+    axes.text(at_x, at_y, text, color=INK, ha=side, va="center_baseline")
     nearest = (min(max(own_x, box.left), box.right), min(max(own_y, box.bottom), box.top))
     if max(abs(nearest[0] - own_x), abs(nearest[1] - own_y)) > FAR:
         ends = to_data([(own_x * scale, own_y * scale), (nearest[0] * scale, nearest[1] * scale)])

@@ -64,12 +64,11 @@ def _tables(group: Group) -> list[EvalTable]:
     by_eval: dict[str, list[str]] = {}
     for name in names:
         by_eval.setdefault(name.partition(" ")[0], []).append(name)
-    others = [arm for arm in group.arms if arm.name != group.baseline]
     return [
         EvalTable(
             name,
             _table(group.arms, measures),
-            _table(others, measures, is_difference=True),
+            _table(group.arms, measures, is_difference=True),
         )
         for name, measures in by_eval.items()
     ]
@@ -79,11 +78,13 @@ def _table(arms: list[Arm], measures: list[str], *, is_difference: bool = False)
     rows = []
     for arm in arms:
         found: dict[str, Estimate] = arm.differences if is_difference else arm.finals
-        # An interval stays on one line; it may stand below its mean.
-        cells = [
-            told(found.get(name), is_difference=is_difference).replace(", ", ",\u00a0")
-            for name in measures
-        ]
+        cells = [_tied(told(found.get(name), is_difference=is_difference)) for name in measures]
         if any(name in found for name in measures):
             rows.append([arm.name, number(len(arm.seeds)), *cells])
     return Table(["arm", "seeds", *map(plain, measures)], rows)
+
+
+def _tied(cell: str) -> str:
+    """The same with one place only where a line may end: behind the mean."""
+    mean, _, rest = cell.partition(" ")
+    return f"{mean} {rest.replace(' ', chr(0xA0))}" if rest else mean

@@ -155,7 +155,7 @@ def test_the_verdict_says_which_of_the_two_is_higher(tmp_path):
     ]
     path = written(tmp_path / "rated.jsonl", rated[:60])
     (up,) = result_of(TokenReward(data=path), Fixed(), tmp_path)["verdicts"]
-    assert "m: Spearman's ρ with the summed reward is 1.00 (1.00 to 1.00), with the log-" in up
+    assert "m: Spearman's ρ with the summed reward is 1.000 (1.000 to 1.000), with the log-" in up
     assert "; that of the reward is higher: the difference is 0." in up
     path = written(tmp_path / "rated.jsonl", rated[60:])
     (down,) = result_of(TokenReward(data=path), Fixed(), tmp_path)["verdicts"]

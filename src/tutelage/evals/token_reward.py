@@ -267,7 +267,7 @@ def _numbered(names: Sequence[Any]) -> list[int]:
 
 def _told(estimate: Estimate) -> str:
     """A number with its interval."""
-    value, *ends = (f"{round(x or 0, 2) + 0.0:.2f}".replace("-", "−") for x in estimate)
+    value, *ends = (f"{round(x or 0, 3) + 0.0:.3f}".replace("-", "−") for x in estimate)
     return value if estimate.low is None else f"{value} ({ends[0]} to {ends[1]})"
 
 

@@ -83,7 +83,7 @@ def whole_scores(
     ref_logits: Float[Tensor, "row vocab"] | None = None,
     uniforms: Float[Tensor, " row"] | None = None,
 ) -> TokenScores:
-    """Scores of each target from all logits at once; see `chunked_head.chunked_head`."""
+    """Scores of each target from all logits at once; see `chunked_head.head.chunked_head`."""
     logsumexps = logits.logsumexp(1)
     scores = TokenScores(_at(logits, targets) - logsumexps, logsumexps)
     if entropy:

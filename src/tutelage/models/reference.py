@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tutelage.chunked_head import Head
+from tutelage.chunked_head.task import Head
 from tutelage.config import UserError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tutelage.chunked_head import chunked_head
+from tutelage.chunked_head.head import chunked_head
 from tutelage.models.architecture import (
     count_positions,
     has_linear_head,

@@ -10,7 +10,8 @@ from hypothesis import strategies
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tutelage.chunked_head import Head, chunked_head
+from tutelage.chunked_head.head import chunked_head
+from tutelage.chunked_head.task import Head
 from tutelage.tensors import TokenScores, whole_scores
 
 ROW = 4 * 11  # bytes of one row of probabilities at vocabulary 11
@@ -369,7 +370,7 @@ def test_without_gradient_nothing_is_prepared_for_a_backward_pass():
 
 PEAK = """
 import resource, torch
-from tutelage.chunked_head import chunked_head
+from tutelage.chunked_head.head import chunked_head
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 def step(positions):
     hidden = torch.randn(positions, 16, requires_grad=True)

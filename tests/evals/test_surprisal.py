@@ -178,6 +178,18 @@ def test_a_word_set_without_any_surprisal_is_refused(tmp_path: Path):
         suite.combine(parts)
 
 
+def test_words_that_the_tokenizer_does_not_know_are_refused_before_training(tmp_path: Path):
+    """TND-6: one that it knows is enough."""
+    tokenizer = bpe(["a+b"], split=False)
+    words = [Word("xyz", "", ("b ",)), Word("wow", "", ("b ",))]
+    path = tmp_path / "words.jsonl"
+    save_words(WordSet("words", tuple(words)), path)
+    with pytest.raises(UserError, match=r"No word of .*words\.jsonl can be scored.*'wow'"):
+        Surprisal(data=path).refuse_unreadable(scorer(tokenizer))
+    save_words(WordSet("words", (*words, Word("ab", "", ("b ",)))), path)
+    Surprisal(data=path).refuse_unreadable(scorer(tokenizer))
+
+
 def test_what_cannot_be_read_is_refused_before_a_model_loads(tmp_path: Path):
     """X-1: missing file, folder without word set, malformed row."""
     with pytest.raises(UserError, match=r"none\.jsonl does not exist"):

@@ -159,6 +159,26 @@ def test_a_sweep_trains_each_arm_with_each_seed_once(taught, tmp_path: Path, cap
     assert weights(group / "tnd-seed1") == before
 
 
+def test_two_processes_raise_the_student_that_one_does(taught, tmp_path: Path) -> None:
+    """TND-7, X-5: the same texts, rewards and losses, up to rounding."""
+    more = {"mode": "released_code", "steps": 8, "interaction__batch-size": 8}
+    assert main(options(*taught, tmp_path / "one", **more)) == 0
+    launched = ["launch", "--processes", "2", *options(*taught, tmp_path / "two", **more)]
+    running = process(launched)
+    said = finish(running)
+    assert running.returncode == 0, said
+    one, two = (read_lines(tmp_path / name / "samples.jsonl") for name in ("one", "two"))
+    first = [row for row in one if row["step"] == one[0]["step"]]
+    same = {(row["author"], row["prompt"], row["response"]) for row in two}
+    assert {(row["author"], row["prompt"], row["response"]) for row in first} <= same
+    compared = 0
+    for ours, theirs in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        for name in set(ours) & {"demonstration/loss", "trial/loss", "echo/loss", "reward/total"}:
+            assert theirs[name] == pytest.approx(ours[name], abs=2e-3)
+            compared += 1
+    assert compared >= 12
+
+
 def test_presets_and_arms_stand() -> None:
     """TND-5."""
     assert set(ARMS) - {"tnd"} <= set(PRESETS)

@@ -28,6 +28,15 @@ class Along(Config):
         for suite in self.suites().values():
             suite.check()
 
+    def refuse_unreadable(
+        self, student: torch.nn.Module, tokenizer: Any, device: torch.device
+    ) -> None:
+        """Raise, before training, if a suite can't be measured with a student's tokens."""
+        from tutelage.evals.scoring import Scorer
+
+        if self.surprisal is not None:
+            self.surprisal.refuse_unreadable(Scorer(student, tokenizer, device=device))
+
     def suites(self) -> dict[str, MinimalPairs | Surprisal | Reading]:
         """Those that are on, by the names under which results are stored."""
         parts = {name: getattr(self, name) for name in type(self).model_fields}

@@ -51,6 +51,20 @@ class Surprisal(Config):
         if self.data is not None:
             self._words()
 
+    def refuse_unreadable(self, scorer: Scorer) -> None:
+        """Raise if no word can be scored: better before training than at its first milestone."""
+        found = None
+        for word in self._words().words:
+            found = word_rows([word.in_context(0)], scorer)[0] if word.contexts else None
+            if found is not None and not isinstance(found, Unaligned):
+                return
+        name = self.data or "the nursery's words"
+        reason = "They have no contexts." if found is None else found.reason
+        raise UserError(
+            f"No word of {name} can be scored with this tokenizer. The last one: {reason} Give "
+            "words of the language that the student learns, or another tokenizer."
+        )
+
     def tasks(self) -> list[str]:
         """Parts of 64 words, in the order of the word set."""
         count = len(self._words().words)

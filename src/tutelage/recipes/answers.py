@@ -38,7 +38,9 @@ class Asked:
         compute: Compute,
     ):
         self.options = options
-        self.examples = list(examples[: options.prompts])
+        # Of a prompt with several demonstrations, the first: no prompt is asked twice.
+        first = {tuple(each.prompt_ids): each for each in reversed(examples)}
+        self.examples = list(reversed(first.values()))[: options.prompts]
         self.tokenizer = tokenizer
         self.answers: Answers = answers
         self.seed = seed

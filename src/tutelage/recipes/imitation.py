@@ -132,6 +132,7 @@ class Imitate(Config):
         console.print(told(data), highlight=False)
         student = self.student.build(tokenizer, seed=self.seed)
         self.refuse_long(student)
+        self.evals.refuse_unreadable(student, tokenizer, compute.device)
         parts, terms = self.parts(student, tokenizer, compute), self.terms()
         placed = compute.place(student)
         train, held_out = (

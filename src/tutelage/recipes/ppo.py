@@ -157,6 +157,7 @@ class Ppo(Config):
             prompts = self.read_prompts(tokenizer)
         student = self.student.build(tokenizer, seed=self.seed, value_head=self.has_critic)
         refuse_long_prompts(prompts, student.context, self.rollout.max_tokens)
+        self.evals.refuse_unreadable(student, tokenizer, compute.device)
         reference = build_reference(
             self.kl.reference, student, tokenizer, seed=self.seed, device=compute.device
         )

@@ -127,6 +127,7 @@ class Pretrain(Config):
 
         student = self.student.build(text.tokenizer, seed=self.seed)
         refuse_long_blocks(self.block_length, student)
+        self.evals.refuse_unreadable(student, text.tokenizer, compute.device)
         if self.samples.prompts:
             self.samples.room(student, text.tokenizer)
         placed = compute.place(student)

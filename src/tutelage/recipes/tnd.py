@@ -215,6 +215,7 @@ class Tnd(Config):
         text = self.read(console)
         student = self.student.build(text.tokenizer, seed=self.seed, value_head=self.has_ppo)
         refuse_long_blocks(self.block_length, student)
+        self.evals.refuse_unreadable(student, text.tokenizer, compute.device)
         placed = compute.place(student, has_idle=self.has_ppo)
         twin = self.twin(student, compute) if self.has_ppo and self.age.baseline == "twin" else None
         lessons = self.lessons(student, text, compute, twin)

@@ -160,14 +160,14 @@ def test_a_sweep_trains_every_arm_and_compares_them(questions: Path, tmp_path: P
     assert "lambda_0.3" in (out / "report.html").read_text()
 
 
-def test_the_usual_arms_are_six_weights_and_two_bonuses_and_the_first_is_sft() -> None:
+def test_the_usual_arms_are_six_weights_and_a_bonus_and_the_first_is_sft() -> None:
     runs = planned(irl.PRESETS["pareto"]())
     assert [run.arm for run in runs[: len(PARETO)]] == list(PARETO)
     assert len(runs) == 3 * len(PARETO)
     first = runs[0].config
     assert first.lambda_td == first.lambda_kl == 0
     assert isinstance(runs[6].config, Sft)
-    assert runs[6].config.entropy_coef == 0.03
+    assert runs[6].config.entropy_coef == 0.1
 
 
 @pytest.mark.parametrize("module", [sft, irl])

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tutelage.config import Config
+from tutelage.data.answers import answer_number, right_number
 from tutelage.evals.similarity import rouge, self_bleu
-from tutelage.rewards.gsm8k import answer_number, right_number
 
 if TYPE_CHECKING:
     from tutelage.data.completions import Answers, EncodedExample
@@ -44,7 +44,7 @@ class Response(NamedTuple):
     """A response to an example's prompt."""
 
     example: EncodedExample
-    index: int
+    number: int
     """The example's number among those asked."""
     text: str
     num_tokens: int
@@ -110,6 +110,6 @@ def mean_self_bleu(responses: Sequence[Response]) -> float | None:
     """Self-BLEU among the responses to a prompt, mean over prompts with two or more; else None."""
     by_prompt: dict[int, list[str]] = {}
     for each in responses:
-        by_prompt.setdefault(each.index, []).append(each.text)
+        by_prompt.setdefault(each.number, []).append(each.text)
     values = [self_bleu(texts) for texts in by_prompt.values() if len(texts) > 1]
     return sum(values) / len(values) if values else None

@@ -62,12 +62,13 @@ class Asked:
         with self.compute.gathered(placed):
             own = self.ask(student, Sampling(max_tokens=length, top_k=1), 1, is_greedy=True)
             own += self.ask(student, sampled, options.samples, is_greedy=False)
-        every = sorted(self.compute.collect(own), key=lambda each: (each.index, not each.is_greedy))
+        own = self.compute.collect(own)
+        every = sorted(own, key=lambda each: (each.number, not each.is_greedy))
         result = measured(every, self.answers)
         self.last = [
             {"kind": "sample", **each.row(self.answers)}
             for each in every
-            if each.index < options.shown
+            if each.number < options.shown
         ]
         return {"responses": result}
 
@@ -93,7 +94,7 @@ class Asked:
         """One response of a rollout."""
         return Response(
             example=self.examples[number],
-            index=number,
+            number=number,
             text=rollout.responses[row],
             num_tokens=len(rollout.response_ids[row]),
             is_ended=rollout.finish[row] == "eos",

@@ -211,7 +211,7 @@ class Imitate(Config):
 
 
 LAPTOP: dict[str, Any] = {
-    "epochs": 2.5,
+    "epochs": 2,
     "batch_size": 32,
     "data": ArithmeticExamples(),
     "lengths": Lengths(max_tokens=96),

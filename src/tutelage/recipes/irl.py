@@ -162,7 +162,7 @@ def gsm8k() -> Irl:
 
 
 def pareto() -> Irl:
-    """Six weights of the penalty, and bonuses for entropy, on sums: accuracy and diversity."""
+    """Six weights of the penalty, and a bonus for entropy, on sums: accuracy and diversity."""
     return Irl(**LAPTOP, sweep=("pareto",), seeds=3)
 
 

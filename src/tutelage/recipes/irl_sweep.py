@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PARETO = (
     *(f"lambda_{weight}" for weight in ("0", "0.01", "0.03", "0.1", "0.3", "1")),
-    *(f"entropy_{weight}" for weight in ("0.03", "0.1")),
+    "entropy_0.1",
 )
 ARM = re.compile(r"(lambda|entropy)_(\d+(?:\.\d+)?)")
 

@@ -219,6 +219,27 @@ def test_many_samples_are_thinned_and_long_ones_cut(make_run):
     assert max(map(len, re.findall("x+", text))) == 2000 - len("step1 ") - len("…")
 
 
+def test_a_response_stands_over_its_reference_and_says_whether_it_is_right(make_run):
+    """IRL-4: the reference once for each prompt, under the greedy response."""
+    path = make_run()
+    row = {
+        "step": 5,
+        "kind": "sample",
+        "prompt": "2 + 2?",
+        "reference": " it is four",
+        "is_right": True,
+    }
+    rows = [
+        {**row, "response": " four", "decoding": "greedy"},
+        {**row, "response": " 5", "decoding": "sampled", "is_right": False},
+    ]
+    (path / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = page_about(path)
+    assert text.count("Reference:  it is four") == 1
+    assert text.index("<span>greedy</span> <span>right</span>") < text.index("Reference:")
+    assert "<span>sampled</span> <span>wrong</span>" in text
+
+
 def test_samples_of_any_shape_are_shown(make_run):
     """X-2."""
     path = make_run(evals=False)

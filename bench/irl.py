@@ -7,12 +7,13 @@ Prints one JSON line. All arms train one GPT-2 of 4 layers, 4 heads, width 256 a
 - irl_kl: with the KL to a frozen reference of the student's size over all tokens; irl_drawn: with
   the KL estimated from one drawn token in each state.
 - sft_entropy, irl_entropy: the same as without, and the entropy is logged.
-- naive, naive_kl: irl and irl_kl by the formula as it is written down, with log-softmax and gather
-  over full logits.
+- formula, formula_kl: irl and irl_kl as they are written down, with log-softmax and gather over
+  full logits of all texts at once.
 
 Arms take turns; ratios are medians over turns. Losses and gradients of the formula are compared
 with the lesson's. Memory is that of a step, each arm in a process of its own: the highest resident
-size during a step over that before it, where the allocator returns freed memory at once.
+size during a step over that before it, where the allocator returns freed memory at once. The
+lesson reads at most 1,536 tokens at once on a CPU; the formula's memory is measured so, too.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from tutelage.batch import Batch
 from tutelage.lessons.completions import Columns, Row
 from tutelage.lessons.imitation import Imitation, Portion, Terms
 from tutelage.models.attention import float32_attention
@@ -52,10 +54,11 @@ ARMS = {
     "irl_drawn": KL._replace(sampled_kl=True),
     "sft_entropy": Terms(shows_entropy=True),
     "irl_entropy": IRL._replace(shows_entropy=True),
-    "naive": IRL,
-    "naive_kl": KL,
+    "formula": IRL,
+    "formula_kl": KL,
 }
-FORMULAS = {"irl": "naive", "irl_kl": "naive_kl"}
+FORMULAS = {"irl": "formula", "irl_kl": "formula_kl"}
+PORTIONS = {name: f"{formula}_in_portions" for name, formula in FORMULAS.items()}
 GOALS = {"irl": 1.05, "irl_kl": 1.8, "memory": 0.1}
 
 
@@ -65,7 +68,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=2, help="steps of a turn")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
     parser.add_argument("--part", choices=["speed", "memory", "equality"], help="this one alone")
-    parser.add_argument("--memory-of", choices=list(ARMS), help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.memory_of:
         print(json.dumps(step_memory(Arm(options.memory_of, Work(options.precision)))))
@@ -75,7 +78,7 @@ def main() -> int:
     if "speed" in parts:
         result |= by_seconds(measure(Work(options.precision), options.pairs, options.steps))
     if "memory" in parts:
-        arms = ["sft", *FORMULAS, *FORMULAS.values()]
+        arms = ["sft", *FORMULAS, *FORMULAS.values(), *PORTIONS.values()]
         result |= by_memory({arm: memory_in_process(arm, options.precision) for arm in arms})
     if "equality" in parts:
         differences = {precision: compare(Work(precision)) for precision in ("fp32", "bf16")}
@@ -118,10 +121,11 @@ class Arm:
 
     def __init__(self, name: str, work: Work):
         self.work = work
-        lesson = Naive if name.startswith("naive") else Imitation
+        terms, is_formula = name.removesuffix("_in_portions"), name.startswith("formula")
+        lesson = Imitation if not is_formula else Formula if name == terms else InPortions
         self.lesson = lesson(
             work.rows,
-            terms=ARMS[name],
+            terms=ARMS[terms],
             reference=work.reference,
             batch_size=ROWS,
             microbatch_tokens=None,
@@ -143,7 +147,7 @@ class Arm:
         )
 
 
-class Naive(Imitation):
+class InPortions(Imitation):
     """The formula over full logits."""
 
     def loss(
@@ -165,6 +169,16 @@ class Naive(Imitation):
                 ref_logprobs = full_logits(reference, columns.token_ids).log_softmax(-1)
             losses = losses + terms.lambda_kl * (logprobs.exp() * (logprobs - ref_logprobs)).sum(-1)
         return losses[columns.learned].sum(), {}
+
+
+class Formula(InPortions):
+    """The same, of all texts at once."""
+
+    def batch(self, student: torch.nn.Module, step: int) -> Batch:
+        """The batch of a step, in one piece."""
+        batch = super().batch(student, step)
+        rows = [row for portion in batch.microbatches for row in portion.rows]
+        return batch._replace(microbatches=[batch.microbatches[0]._replace(rows=rows)])
 
 
 def full_logits(student: Any, token_ids: Tensor) -> Tensor:
@@ -296,11 +310,16 @@ def by_seconds(seconds: dict[str, list[Seconds]]) -> dict[str, Any]:
 
 def by_memory(memory: dict[str, dict[str, int]]) -> dict[str, Any]:
     """What steps need, as parts of what the formula does."""
-    return {
-        "ratios_to_formula_of_memory": {
+
+    def ratios(formulas: Mapping[str, str]) -> dict[str, float]:
+        return {
             name: round(memory[name]["extra"] / memory[formula]["extra"], 3)
-            for name, formula in FORMULAS.items()
-        },
+            for name, formula in formulas.items()
+        }
+
+    return {
+        "ratios_of_memory": ratios(FORMULAS),
+        "ratios_of_memory_in_portions": ratios(PORTIONS),
         "memory_mb": {arm: {k: v >> 20 for k, v in sizes.items()} for arm, sizes in memory.items()},
     }
 

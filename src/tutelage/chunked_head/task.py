@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 # One block's logits, and one strip's, in float32.
 _BLOCK_BYTES = {"cpu": 32 * 2**20}
-_STRIP_BYTES = {"cpu": 8 * 2**20}
+_STRIP_BYTES = {"cpu": 2 * 2**20}
 _DEVICE_BYTES = 256 * 2**20
 
 

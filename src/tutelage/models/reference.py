@@ -62,7 +62,8 @@ def read_reference(
     found = Compared(logits=states.logits)
     if states.logits is None:
         assert states.hidden is not None
-        found = Compared(Head(states.hidden, output.weight, output.bias))
+        bias = None if output.bias is None else output.bias.detach()
+        found = Compared(Head(states.hidden, output.weight.detach(), bias))
     if against.rng is None:
         return found
     part = found.logits if found.head is None else found.head.hidden

@@ -1,5 +1,6 @@
 """`tutelage NAME …`: parse, dispatch, and turn the user's mistakes into messages."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -8,10 +9,19 @@ from tutelage.commands import COMMANDS
 from tutelage.config import Config, Entry, UserError, nearest
 from tutelage.recipes import RECIPES
 
+PIPE_CLOSED = 141
+"""What shells report of a program that SIGPIPE ended."""
+
 
 def entry() -> None:
     """The `tutelage` program."""
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read along has seen enough, as in `tutelage … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = PIPE_CLOSED
+    sys.exit(status)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -126,6 +126,14 @@ def test_draws_are_the_students_own():
     assert not scores.drawn_ref_logprobs.requires_grad
 
 
+@pytest.mark.parametrize("name", ["GPT2", "Gemma2"])
+def test_references_learn_nothing(name):
+    """IRL-2: even one that nobody has frozen."""
+    student, reference = other("Llama"), student_of(name)
+    student(tokens(2, 5), against=Against(lambda: nullcontext(reference))).kls.sum().backward()
+    assert all(parameter.grad is None for parameter in reference.parameters())
+
+
 # Under LoRA
 
 

@@ -10,82 +10,18 @@ from hypothesis import strategies
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from chunked_head.heads import (
+    COMPARISONS,
+    ROW,
+    assert_same,
+    beside,
+    example,
+    gradients,
+    plain_head,
+    reference_of,
+)
 from tutelage.chunked_head.head import chunked_head
 from tutelage.chunked_head.task import Head
-from tutelage.tensors import TokenScores, whole_scores
-
-ROW = 4 * 11  # bytes of one row of probabilities at vocabulary 11
-
-
-def example(positions=7, width=5, vocab=11, dtype=torch.float32, bias=True, scale=1.0):
-    rng = torch.Generator().manual_seed(positions * 100 + width)
-    hidden = torch.randn(positions, width, generator=rng, dtype=dtype).requires_grad_()
-    weight = (scale * torch.randn(vocab, width, generator=rng, dtype=dtype)).requires_grad_()
-    offset = torch.randn(vocab, generator=rng, dtype=dtype).requires_grad_() if bias else None
-    targets = torch.randint(vocab, (positions,), generator=rng)
-    return hidden, weight, offset, targets
-
-
-def reference_of(positions=7, width=3, vocab=11, dtype=torch.float32, scale=1.0):
-    """Another model's head: of a width of its own, with a bias."""
-    rng = torch.Generator().manual_seed(positions + 31 * vocab)
-    return Head(
-        torch.randn(positions, width, generator=rng, dtype=dtype),
-        scale * torch.randn(vocab, width, generator=rng, dtype=dtype),
-        torch.randn(vocab, generator=rng, dtype=dtype),
-    )
-
-
-def plain_head(hidden, weight, bias, targets, *, entropy=False, reference=None, uniforms=None):
-    """The definition: all logits at once, autograd's own backward pass."""
-    logits = F.linear(hidden, weight, bias).to(torch.promote_types(hidden.dtype, torch.float32))
-    logprobs = logits.log_softmax(1)
-    chosen = logprobs.gather(1, targets[:, None]).squeeze(1)
-    scores = TokenScores(chosen, logits.logsumexp(1))
-    if entropy:
-        scores = scores._replace(entropies=-(logprobs.exp() * logprobs).sum(1))
-    if reference is None:
-        return scores
-    ref_logprobs = F.linear(*reference).to(logits.dtype).log_softmax(1)[:, : len(weight)]
-    if uniforms is None:
-        return scores._replace(kls=(logprobs.exp() * (logprobs - ref_logprobs)).sum(1))
-    passed = logprobs.exp().cumsum(1) <= uniforms[:, None]
-    drawn = passed.sum(1).clamp(max=logprobs.shape[1] - 1)[:, None]
-    return scores._replace(
-        drawn_logprobs=logprobs.gather(1, drawn).squeeze(1),
-        drawn_ref_logprobs=ref_logprobs.gather(1, drawn).squeeze(1),
-    )
-
-
-def gradients(head, inputs, **options):
-    """Gradients of a loss in which every result has a weight of its own."""
-    scores = head(*inputs, **options)
-    rng = torch.Generator().manual_seed(5)
-    parts = [part for part in scores if part is not None]
-    factors = torch.randn(len(parts), len(inputs[0]), generator=rng, dtype=scores.logprobs.dtype)
-    loss = sum((factor * part).sum() for factor, part in zip(factors, parts, strict=True))
-    return torch.autograd.grad(loss, [tensor for tensor in inputs[:3] if tensor is not None])
-
-
-def assert_same(left, right, **tolerances):
-    for one, other in zip(left, right, strict=True):
-        if one is not None or other is not None:
-            torch.testing.assert_close(one, other, **tolerances)
-
-
-def beside(kind, positions=7, vocab=11, dtype=torch.float32):
-    """Arguments of a comparison: none, the KL, or what it is estimated from."""
-    if kind == "alone":
-        return {}
-    reference = reference_of(positions=positions, vocab=vocab, dtype=dtype)
-    if kind == "kl":
-        return {"reference": reference}
-    # One in each position's own part of [0, 1), so that no draw is a matter of rounding.
-    rng = torch.Generator().manual_seed(positions)
-    return {"reference": reference, "uniforms": torch.rand(positions, generator=rng)}
-
-
-COMPARISONS = ["alone", "kl", "drawn"]
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 2**20], ids=["recomputed", "kept"])
@@ -131,21 +67,6 @@ def test_scores_and_gradients_equal_the_definition(
     assert_same(grads, expected, rtol=2e-6, atol=8e-6)
 
 
-def whole_head(hidden, weight, bias, targets, *, reference=None, **options):
-    """All logits at once, for models whose head is more than a product."""
-    ref_logits = None if reference is None else reference.logits()
-    return whole_scores(F.linear(hidden, weight, bias), targets, ref_logits=ref_logits, **options)
-
-
-@pytest.mark.parametrize("comparison", COMPARISONS)
-def test_all_logits_at_once_give_the_same(comparison):
-    """IRL-2."""
-    inputs, asked = example(), {"entropy": True, **beside(comparison)}
-    assert_same(whole_head(*inputs, **asked), plain_head(*inputs, **asked), rtol=2e-6, atol=2e-6)
-    expected = gradients(plain_head, inputs, **asked)
-    assert_same(gradients(whole_head, inputs, **asked), expected, rtol=2e-6, atol=5e-6)
-
-
 @pytest.mark.parametrize("comparison", COMPARISONS)
 def test_blocks_of_several_strips(comparison):
     """X-5: 25 positions over 50,000 tokens are one block, and three strips of what caches hold."""
@@ -166,74 +87,6 @@ def test_weight_gradient_is_added_up_in_slices():
         grads = gradients(chunked_head, inputs)
     for grad, wanted in zip(grads, expected, strict=True):
         assert (grad - wanted).norm() < 0.01 * wanted.norm()
-
-
-def test_kl_by_hand():
-    """IRL-2: of (¾, ¼) to (½, ½) it is ¾ ln 1½ + ¼ ln ½ nats; to itself it is 0."""
-    logits = torch.tensor([[3.0], [1.0]]).log()
-    reference = Head(torch.ones(1, 1), torch.zeros(2, 1), None)
-    target = torch.tensor([0])
-    kl = chunked_head(torch.ones(1, 1), logits, None, target, reference=reference).kls
-    torch.testing.assert_close(kl, torch.tensor([0.75 * 0.4054651 - 0.25 * 0.6931472]))
-    itself = Head(torch.ones(1, 1), logits, None)
-    kl = chunked_head(torch.ones(1, 1), logits, None, target, reference=itself).kls
-    torch.testing.assert_close(kl, torch.zeros(1), rtol=0, atol=1e-7)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_kl_and_its_gradient_do_not_see_numbers_added_to_all_logits(dtype):
-    """IRL-2: the rewards' penalty moves log-sum-exps far away, and no KL with them."""
-    inputs, reference = example(dtype=dtype), reference_of(dtype=dtype)
-
-    def pulled(shift):
-        hidden, weight, bias, targets = inputs
-        kls = chunked_head(hidden, weight, bias + shift, targets, reference=reference).kls
-        return kls, *torch.autograd.grad(kls.sum(), inputs[:3])
-
-    tolerance = 4e-5 if dtype == torch.float32 else 1e-12
-    assert_same(pulled(50.0), pulled(0.0), rtol=0, atol=tolerance)
-
-
-def test_draws_estimate_the_kl_and_its_gradient():
-    """IRL-2: the mean over evenly spaced draws, a number that any of a thousand states may get."""
-    hidden, weight, bias, _ = example(positions=1, vocab=6)
-    reference, many = reference_of(positions=1, vocab=6), 20_000
-    targets, uniforms = torch.zeros(many, dtype=torch.long), (torch.arange(many) + 0.5) / many
-    scores = chunked_head(
-        hidden.expand(many, -1), weight, bias, targets,
-        reference=reference._replace(hidden=reference.hidden.expand(many, -1)), uniforms=uniforms,
-    )  # fmt: skip
-    kl = chunked_head(hidden, weight, bias, targets[:1], reference=reference).kls
-    ratios = scores.drawn_logprobs - scores.drawn_ref_logprobs
-    torch.testing.assert_close(ratios.mean()[None], kl, rtol=1e-3, atol=1e-3)
-    grads = torch.autograd.grad(ratios.square().mean() / 2, [hidden, weight])
-    expected = torch.autograd.grad(kl.sum(), [hidden, weight])
-    assert_same(grads, expected, rtol=2e-3, atol=2e-3)
-    assert not scores.drawn_ref_logprobs.requires_grad
-
-
-@pytest.mark.parametrize("head", [chunked_head, whole_head])
-@pytest.mark.parametrize("comparison", COMPARISONS)
-@pytest.mark.parametrize(
-    ("logit", "ref_logit"), [(-torch.inf, 0), (-torch.inf, -torch.inf), (-300, -torch.inf)]
-)
-def test_impossible_tokens_add_nothing(head, comparison, logit, ref_logit):
-    """IRL-2: a token of probability 0, whatever its logits, is as if it did not exist."""
-    hidden, weight, bias, targets = example()
-    asked = {"entropy": True, **beside(comparison)}
-    if comparison != "alone":
-        asked["reference"].weight[10] = 0
-        asked["reference"].bias[10] = ref_logit
-    with torch.no_grad():
-        weight[10], bias[10] = 0, logit
-    inputs = (hidden, weight, bias, targets % 10)
-
-    def without(hidden, weight, bias, targets, **asked):
-        return plain_head(hidden, weight[:10], bias[:10], targets, **asked)
-
-    assert_same(head(*inputs, **asked), without(*inputs, **asked), rtol=2e-6, atol=2e-6)
-    wanted = gradients(without, inputs, **asked)
-    assert_same(gradients(head, inputs, **asked), wanted, rtol=2e-6, atol=8e-6)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 2**20], ids=["recomputed", "kept"])

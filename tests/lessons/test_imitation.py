@@ -142,15 +142,19 @@ def test_a_bonus_for_entropy_is_the_entropy_of_states_in_which_tokens_were_chose
     assert found == pytest.approx(sums["nll"] - 0.25 * mean, abs=1e-5)
 
 
+def moved(student):
+    """The same with other weights."""
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in student.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=rng))
+    return student
+
+
 @pytest.mark.parametrize("sampled", [False, True])
 def test_the_kl_to_oneself_is_nothing_and_to_another_it_counts(sampled: bool) -> None:
     """Q9; the sampled estimator is never below 0, and its expectation is tested with the head."""
-    student, other = gpt2(), gpt2().eval()
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.add_(
-                0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
-            )
+    student, other = gpt2(), moved(gpt2())
     terms = Terms(lambda_kl=0.5, sampled_kl=sampled)
     own = step(lesson(terms, reference=lambda: nullcontext(gpt2())), student)
     assert own[2]["kl"] == pytest.approx(0, abs=1e-5)
@@ -165,6 +169,20 @@ def test_the_kl_to_oneself_is_nothing_and_to_another_it_counts(sampled: bool) ->
         p, q = (m.model(ids).logits[0][states].log_softmax(-1) for m in (student, other))
         kls += (p.exp() * (p - q)).sum(-1).tolist()
     assert sums["kl"] == pytest.approx(sum(kls) / len(kls), abs=1e-4)
+
+
+@pytest.mark.parametrize("tokens", [1, 8, 17])
+def test_drawn_tokens_do_not_depend_on_portions(tokens: int) -> None:
+    student, other = gpt2(), moved(gpt2())
+    terms = Terms(lambda_kl=0.5, sampled_kl=True)
+
+    def reference():
+        return nullcontext(other)
+
+    one = step(lesson(terms, reference=reference), student)
+    apart = step(lesson(terms, reference=reference, microbatch_tokens=tokens), student)
+    assert one[2]["kl"] > 0
+    assert apart[2] == pytest.approx(one[2], abs=1e-4)
 
 
 def own_texts(student, fraction: float) -> OwnTexts:

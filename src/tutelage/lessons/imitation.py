@@ -78,8 +78,9 @@ class Portion(NamedTuple):
     reward_scale: float
     """Learned tokens of the step per token that has a reward: sums of rewards are multiplied by it,
     since everything is divided by the number of learned tokens."""
-    seed: int
-    """Of the tokens drawn to estimate a KL."""
+    rng: torch.Generator | None
+    """Draws the tokens that a KL is estimated from: one for all portions of a step, in their order,
+    so that their sizes change nothing."""
 
 
 class Imitation:
@@ -141,11 +142,11 @@ class Imitation:
         num_rewards = sum(row.num_rewards(bootstrap=terms.bootstrap) for row in rows)
         own = self.own if terms.lambda_td else None
         share, scale = 1 - own.fraction if own else 1.0, num_terms / max(num_rewards, 1)
-        seed = generator(self.seed, "drawn", step, self.machine.rank).initial_seed()
+        rng = generator(self.seed, "drawn", step, self.machine.rank) if terms.sampled_kl else None
         shared = shared_portions(self.lengths, indices, self.machine, self.most_tokens)
         portions = [
-            Portion([self.rows[i] for i in some], terms, False, share, scale, seed + number)
-            for number, some in enumerate(shared)
+            Portion([self.rows[i] for i in some], terms, False, share, scale, rng)
+            for some in shared
         ]
         exposure = {
             "read_words": sum(row.num_words for row in rows),
@@ -155,7 +156,7 @@ class Imitation:
             written = own.write(student, rows, step, bootstrap=terms.bootstrap)
             scale = num_terms / max(written.num_rewards, 1)
             portions += [
-                Portion(some, terms, True, own.fraction, scale, 0) for some in written.portions
+                Portion(some, terms, True, own.fraction, scale, None) for some in written.portions
             ]
             exposure |= written.exposure
         return Batch(
@@ -202,7 +203,7 @@ def portion_loss(
         columns.token_ids,
         keep=columns.states,
         entropy=has_entropy,
-        against=against(portion, reference, device),
+        against=against(portion, reference),
     )
     loss = masked_sum(nll(scores.logprobs), columns.learned)
     sums = {"nll": loss}
@@ -241,14 +242,12 @@ def revealed(
     return penalty, {"reward": masked_sum(rewards, known), "td_penalty": penalty}
 
 
-def against(portion: Portion, reference: Reference | None, device: torch.device) -> Against | None:
+def against(portion: Portion, reference: Reference | None) -> Against | None:
     """Whom the student is compared with, if that has a weight."""
     if not portion.terms.lambda_kl:
         return None
     assert reference is not None
-    is_drawn = portion.terms.sampled_kl
-    rng = torch.Generator(device).manual_seed(portion.seed) if is_drawn else None
-    return Against(reference, rng)
+    return Against(reference, portion.rng)
 
 
 def divergences(scores: TokenScores) -> Tensor:
@@ -285,7 +284,7 @@ def measure(
     student.eval()
     with torch.no_grad(), torch.autocast(machine.device.type, enabled=False):
         for some in shared_portions(lengths, range(len(rows)), machine, most_tokens):
-            portion = Portion([rows[i] for i in some], shown, False, 1.0, scale, 0)
+            portion = Portion([rows[i] for i in some], shown, False, 1.0, scale, None)
             _, sums = portion_loss(student, portion, None, machine.device)
             for name, value in sums.items():
                 totals[name] = totals.get(name, 0.0) + value.double()

@@ -49,7 +49,7 @@ def test_greedy_and_sampled_responses_are_counted_apart() -> None:
     assert measures["no_answer"] == 0.0
     assert measures["ended"] == 0.5
     assert measures["response_tokens"] == (2 + 7) / 2
-    assert found["counts"] == {"accuracy": 2, "sampled_accuracy": 4, "no_answer": 2, "ended": 2}
+    assert found["counts"] == {"accuracy": 2, "no_answer": 2, "ended": 2}
     assert 0.5 < measures["rouge_l"] < 1
     assert [item["decoding"] for item in found["items"]].count("sampled") == 4
     assert found["items"][0]["is_right"] is True

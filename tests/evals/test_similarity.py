@@ -140,3 +140,9 @@ def test_nothing_to_compare_is_refused(tmp_path: Path):
     write(file, [{"step": 7, "response": "a"}])
     with pytest.raises(UserError, match="one sample of its last step and no reference"):
         suite.without_student(tmp_path)
+
+
+def test_responses_that_are_the_same_have_self_bleu_1_however_short() -> None:
+    """EV-7: nothing that was said once more is diverse."""
+    assert self_bleu(["6", "6", "6"]) == self_bleu(["", ""]) == self_bleu(["3 dogs"] * 2) == 1
+    assert self_bleu(["", "3 dogs"]) == 0

@@ -17,11 +17,11 @@ from tutelage.train.compute import ComputeConfig
 MACHINE = ComputeConfig(precision="fp32", use_cpu=True).build()
 END = VOCAB - 1
 TEXTS = [
-    Row([3, 4, 5, 6, 7, END], 2, True, 0),
-    Row([8, 9, END], 1, True, 0),
-    Row([1, 2, 3, 4, 5, 6, 7, 8], 4, False, 0),
-    Row([5, 5, 6, END], 3, True, 0),
-    Row([7, 2, 9], 1, False, 0),
+    Row([3, 4, 5, 6, 7, END], 2, True, 2, 0),
+    Row([8, 9, END], 1, True, 1, 0),
+    Row([1, 2, 3, 4, 5, 6, 7, 8], 4, False, 4, 0),
+    Row([5, 5, 6, END], 3, True, 3, 0),
+    Row([7, 2, 9], 1, False, 1, 0),
 ]
 IRL = Terms(lambda_td=0.4, gamma=0.9, shows_values=True)
 
@@ -253,7 +253,38 @@ def test_a_run_goes_on_with_its_own_rows_only() -> None:
 
 def test_prompts_are_left_out_unless_they_are_to_be_learned() -> None:
     example = EncodedExample(Example("a b", " c d", None, "line 1"), [1, 2, 3], [4, 5, END], False)
-    (row,) = rows_of([example], completion_only=True)
-    assert row == Row([1, 2, 3, 4, 5, END], 3, True, 4)
-    (row,) = rows_of([example], completion_only=False)
-    assert row.start == 1
+    (row,) = rows_of([example], tokenizer_of(), completion_only=True)
+    assert row == Row([1, 2, 3, 4, 5, END], 3, True, 3, 4)
+    (row,) = rows_of([example], tokenizer_of(), completion_only=False)
+    assert (row.start, row.num_prompt) == (1, 3)
+
+
+def test_words_that_were_cut_off_are_not_read() -> None:
+    """X-7: of ` w4 w5 w6` two tokens are left."""
+    example = EncodedExample(Example("w1 ", "w4 w5 w6", None, "line 1"), [1], [4, 5], True)
+    (row,) = rows_of([example], tokenizer_of(), completion_only=True)
+    assert row.num_words == 3
+
+
+def test_a_text_as_long_as_the_context_may_be_cut_and_bootstrapped() -> None:
+    """Q3: the state after its last token is read, though nothing could follow."""
+    student = gpt2()
+    assert student.context == 32
+    long = [Row([n % 30 for n in range(32)], 3, False, 3, 0), *TEXTS]
+    terms = IRL._replace(bootstrap=True)
+    found, _, _ = step(lesson(terms, rows=long), student)
+    assert found == pytest.approx(float(naive(student, long, terms).detach()), abs=1e-5)
+
+
+def test_a_step_without_any_reward_shows_none() -> None:
+    cut = [Row([1, 2, 3], 2, False, 2, 0), Row([4, 5], 1, False, 1, 0)]
+    _, _, sums = step(lesson(rows=cut), gpt2())
+    assert set(sums) == {"nll"}
+
+
+def test_own_texts_answer_prompts_where_these_are_learned_too() -> None:
+    rows = [row._replace(start=1) for row in TEXTS]
+    written = own_texts(gpt2(), 0.9).write(gpt2(), rows, 0, bootstrap=False)
+    own = [row for some in written.portions for row in some]
+    asked = sorted(row.token_ids[: row.num_prompt] for row in rows[: len(own)])
+    assert sorted(row.token_ids[: row.start] for row in own) == asked

@@ -14,6 +14,7 @@ from recipes.imitating import options, write_questions
 from recipes.pretraining import finish, process, rows, weights
 from test_docs import undocumented
 from tutelage.cli import main
+from tutelage.models.student import StudentConfig
 from tutelage.recipes import irl, sft
 from tutelage.recipes.irl_sweep import PARETO, planned
 from tutelage.recipes.sft import Sft
@@ -170,6 +171,14 @@ def test_the_usual_arms_are_six_weights_and_a_bonus_and_the_first_is_sft() -> No
     assert runs[6].config.entropy_coef == 0.1
 
 
+def test_arms_of_a_trained_student_differ_in_their_weight_only() -> None:
+    """A KL is in all arms of lambda or in none."""
+    base = irl.Irl(student=StudentConfig(path="gpt2"), sweep=("lambda_0", "lambda_1"))
+    for given, expected in ((None, 0.0), (0.2, 0.2)):
+        runs = planned(base.model_copy(update={"lambda_kl": given}))
+        assert [run.config.kl_weight for run in runs] == [expected, expected]
+
+
 @pytest.mark.parametrize("module", [sft, irl])
 def test_every_preset_is_a_valid_configuration(module) -> None:
     for preset in module.PRESETS.values():
@@ -181,9 +190,10 @@ REFUSED = [
     ("irl", {"sweep": "lambda"}, "--sweep lambda is not known"),
     ("irl", {"lambda_kl": 0.1}, "would keep a new student near its random weights"),
     ("irl", {"online__fraction": 0.2, "lambda_td": 0}, "whose weight --lambda-td is 0"),
-    ("irl", {"kl__reference": "nowhere/at/all", "lambda_kl": 0.1}, "nowhere/at/all"),
     ("sft", {"optim__schedule": "cosin"}, "cosine"),
-    ("sft", {"lengths__max_tokens": 65}, "reads at most 64 tokens"),
+    ("sft", {"student__context": 16}, "this student reads at most 16"),
+    ("irl", {"sweep": "entropy_0.1", "lambda_kl": 0.1, "kl__reference": "gpt2"}, "have no KL"),
+    ("irl", {"kl__reference": "./nothing"}, "--kl.reference ./nothing holds no model"),
     ("sft", {"data__path": "nothing.jsonl"}, "nothing.jsonl"),
     ("sft", {"data__prompt_template": "{{ promt }}"}, "prompt"),
 ]

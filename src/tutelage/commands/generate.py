@@ -96,6 +96,11 @@ class Generate(Config):
                 f"--rank-by {self.rank_by} has nothing to rank: there is one candidate for each "
                 "text. Ask for more with --best-of 8."
             )
+        if self.greedy:
+            raise UserError(
+                "--greedy writes the same candidate each time, so there is nothing to rank. Leave "
+                "it out, or --best-of."
+            )
         judge = Recovered(path=resolve(self.rank_by), average=self.rank_average)
         judge.check()
         return judge
@@ -106,7 +111,13 @@ def rank(
 ) -> list[list[dict[str, Any]]]:
     """The candidates for each prompt with their scores, best first; of equal ones as they came."""
     pairs = [(p, text) for p, group in zip(prompts, groups, strict=True) for text in group]
-    scores = iter(judge.build(device)(*map(list, zip(*pairs, strict=True))).scores.tolist())
+    found = judge.build(device)(*map(list, zip(*pairs, strict=True)))
+    if note := next((note for note in found.notes or () if note), None):
+        raise UserError(
+            f"--rank-by {judge.path} can't compare all candidates: of a prompt, {note}. Give "
+            "shorter prompts or --max-tokens, or a checkpoint that reads more."
+        )
+    scores = iter(found.scores.tolist())
     scored = [[{"response": text, "score": next(scores)} for text in group] for group in groups]
     return [sorted(each, key=lambda row: row["score"], reverse=True) for each in scored]
 

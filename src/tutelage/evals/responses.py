@@ -90,7 +90,9 @@ def measured(responses: Sequence[Response], answers: Answers) -> dict[str, Any]:
         right = [is_right(each.text, each.example.example.answer, answers) for each in some]
         known = [value for value in right if value is not None]
         if known:
-            measures[name], counts[name] = sum(known) / len(known), len(known)
+            measures[name] = sum(known) / len(known)
+            if some is greedy:  # several responses to one prompt do not count as so many trials
+                counts[name] = len(known)
     if answers == "gsm8k" and "accuracy" in measures:
         without = sum(answer_number(each.text) is None for each in greedy)
         measures["no_answer"], counts["no_answer"] = without / len(greedy), len(greedy)

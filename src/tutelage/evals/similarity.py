@@ -18,7 +18,7 @@ from pydantic import Field, PositiveInt
 
 from tutelage.config import Config, UserError
 
-VERSION = 1
+VERSION = 2
 ROUGE = {"rouge1": "rouge_1", "rouge2": "rouge_2", "rougeL": "rouge_l"}
 
 
@@ -93,16 +93,18 @@ def self_bleu(responses: Sequence[str]) -> float:
     """Mean BLEU-4 of each response against all others.
 
     Words and punctuation marks are tokens, in lower case; an order without a match counts as 0.1
-    matches (NLTK's smoothing method 1); an empty response has BLEU 0.
+    matches (NLTK's smoothing method 1). A response that is among the others has BLEU 1, however
+    short it is; an empty one beside others that are not has 0.
     """
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
     smooth = SmoothingFunction().method1
     tokens = [re.findall(r"\w+|[^\w\s]", response.lower()) for response in responses]
-    found = [
-        float(sentence_bleu(tokens[:i] + tokens[i + 1 :], own, smoothing_function=smooth))  # pyright: ignore[reportArgumentType]
-        for i, own in enumerate(tokens)
-    ]
+    found = []
+    for i, own in enumerate(tokens):
+        others = tokens[:i] + tokens[i + 1 :]
+        bleu: Any = 1.0 if own in others else sentence_bleu(others, own, smoothing_function=smooth)
+        found.append(float(bleu))
     return sum(found) / len(found)
 
 

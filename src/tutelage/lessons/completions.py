@@ -12,6 +12,8 @@ from torch import Tensor
 from tutelage.rows import padded
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from tutelage.data.completions import EncodedExample
 
 
@@ -23,6 +25,8 @@ class Row(NamedTuple):
     """At least 1: nothing predicts a first token."""
     is_ended: bool
     """Whether its last token ends it; else it was cut."""
+    num_prompt: int
+    """Tokens of the prompt."""
     num_words: int
 
     @property
@@ -35,22 +39,31 @@ class Row(NamedTuple):
         return self.num_learned - (not self.is_ended and not bootstrap)
 
 
-def rows_of(examples: Sequence[EncodedExample], *, completion_only: bool) -> list[Row]:
+def rows_of(
+    examples: Sequence[EncodedExample], tokenizer: PreTrainedTokenizerBase, *, completion_only: bool
+) -> list[Row]:
     """Examples as rows.
 
     Args:
         examples: Prompts with completions, as tokens.
+        tokenizer: Theirs: says which words of a completion that was cut are left.
         completion_only: Learn the tokens of completions; else every token but the first.
     """
-    return [
-        Row(
-            [*each.prompt_ids, *each.completion_ids],
-            len(each.prompt_ids) if completion_only else 1,
-            not each.is_cut,
-            len((each.example.prompt + each.example.completion).split()),
+    found = []
+    for each in examples:
+        completion = each.example.completion
+        if each.is_cut:
+            completion = str(tokenizer.decode(each.completion_ids))
+        found.append(
+            Row(
+                [*each.prompt_ids, *each.completion_ids],
+                len(each.prompt_ids) if completion_only else 1,
+                not each.is_cut,
+                len(each.prompt_ids),
+                len((each.example.prompt + completion).split()),
+            )
         )
-        for each in examples
-    ]
+    return found
 
 
 def fingerprint(rows: Sequence[Row]) -> str:

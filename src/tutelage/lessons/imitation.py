@@ -140,6 +140,8 @@ class Imitation:
         num_terms = sum(row.num_learned for row in rows)
         terms = self.terms if step >= self.mle_steps else self.terms.likelihood()
         num_rewards = sum(row.num_rewards(bootstrap=terms.bootstrap) for row in rows)
+        if not num_rewards:
+            terms = terms._replace(lambda_td=0.0, shows_values=False)
         own = self.own if terms.lambda_td else None
         share, scale = 1 - own.fraction if own else 1.0, num_terms / max(num_rewards, 1)
         rng = generator(self.seed, "drawn", step, self.machine.rank) if terms.sampled_kl else None

@@ -78,7 +78,8 @@ class OwnTexts:
         rank, processes = self.machine.rank, self.machine.num_processes
         number = max(round(self.fraction * len(rows)), processes)
         mine = range(number)[rank::processes]
-        prompts = [rows[i % len(rows)].token_ids[: rows[i % len(rows)].start] for i in mine]
+        asked = [rows[i % len(rows)] for i in mine]
+        prompts = [row.token_ids[: row.num_prompt] for row in asked]
         was_training = student.training
         with self.machine.gathered(student), self.machine.autocast():
             rollout = sample(
@@ -91,7 +92,7 @@ class OwnTexts:
             )
         student.train(was_training)
         written = [
-            Row([*prompt, *response], len(prompt), finish == "eos", 0)
+            Row([*prompt, *response], len(prompt), finish == "eos", len(prompt), 0)
             for prompt, response, finish in zip(
                 rollout.prompt_ids, rollout.response_ids, rollout.finish, strict=True
             )

@@ -47,7 +47,7 @@ ALONE = Compared()
 
 @torch.no_grad()
 def read_reference(
-    against: Against, inputs: tuple[Tensor | None, ...], keep: Tensor | None
+    against: Against, inputs: tuple[Tensor | None, ...], keep: Tensor | None, *, num_states: int
 ) -> Compared:
     """A reference's states, read with its dropout off, whichever mode it was lent in.
 
@@ -55,9 +55,11 @@ def read_reference(
         against: Who the reference is.
         inputs: What the student has read: the arguments of `Student.inputs`.
         keep: Tokens whose states are compared, as in `Student.forward`.
+        num_states: States of each row that predict one of its tokens.
     """
     with against.reference() as reference, evaluating(reference):
-        states = reference.read(**reference.inputs(*inputs)).before(keep)  # pyright: ignore
+        read = reference.read(**reference.inputs(*inputs))  # pyright: ignore
+        states = read.before(keep, num_states=num_states)
         output: Any = reference.base.get_output_embeddings()
     found = Compared(logits=states.logits)
     if states.logits is None:

@@ -59,11 +59,16 @@ class States(NamedTuple):
         """The same change to both parts."""
         return States(*(None if part is None else change(part) for part in self))
 
-    def before(self, keep: Bool[Tensor, "batch time-1"] | None) -> "States":
-        """Those before each token to keep, or before all tokens but the first of each row."""
+    def before(self, keep: Bool[Tensor, "batch time-1"] | None, *, num_states: int) -> "States":
+        """Those before each token to keep, or before all tokens but the first of each row.
+
+        Args:
+            keep: The tokens.
+            num_states: States of each row that predict one of its tokens.
+        """
         if keep is None:
-            return self.map(lambda part: part[:, :-1].flatten(0, 1))
-        return self.map(lambda part: part[:, :-1][keep])
+            return self.map(lambda part: part[:, :num_states].flatten(0, 1))
+        return self.map(lambda part: part[:, :num_states][keep])
 
 
 class Student(nn.Module):
@@ -126,11 +131,18 @@ class Student(nn.Module):
         targets = token_ids[:, 1:]
         chosen = targets.flatten() if keep is None else targets[keep]
         read = (token_ids, segments, positions, mask)
-        states = self.read(**self.inputs(*read)).before(keep)
+        if token_ids.shape[1] > self.context:
+            # The last token is a target only: a row may be longer by one than what can be read.
+            read = tuple(None if part is None else part[:, :-1] for part in read)
+        states = self.read(**self.inputs(*read)).before(keep, num_states=targets.shape[1])
         if support is not None:
             scores = self.score_among(states, chosen, temperature, entropy, support)
         else:
-            other = ALONE if against is None else read_reference(against, read, keep)
+            other = (
+                ALONE
+                if against is None
+                else read_reference(against, read, keep, num_states=targets.shape[1])
+            )
             scores = self.score(states, chosen, temperature, entropy, other)
         if keep is None:
             # Clones, for sharding (FSDP2) wants results that are no views.

@@ -39,8 +39,10 @@ class Asked:
     ):
         self.options = options
         # Of a prompt with several demonstrations, the first: no prompt is asked twice.
-        first = {tuple(each.prompt_ids): each for each in reversed(examples)}
-        self.examples = list(reversed(first.values()))[: options.prompts]
+        first: dict[tuple[int, ...], EncodedExample] = {}
+        for each in examples:
+            first.setdefault(tuple(each.prompt_ids), each)
+        self.examples = list(first.values())[: options.prompts]
         self.tokenizer = tokenizer
         self.answers: Answers = answers
         self.seed = seed

@@ -131,12 +131,12 @@ class Imitate(Config):
             data = self.read(tokenizer)
         console.print(told(data), highlight=False)
         student = self.student.build(tokenizer, seed=self.seed)
-        self.refuse_long(student)
+        refuse_long(data, student)
         self.evals.refuse_unreadable(student, tokenizer, compute.device)
         parts, terms = self.parts(student, tokenizer, compute), self.terms()
         placed = compute.place(student)
         train, held_out = (
-            rows_of(some, completion_only=self.completion_only)
+            rows_of(some, tokenizer, completion_only=self.completion_only)
             for some in (data.train, data.validation)
         )
         batch_size = min(self.batch_size, len(train))
@@ -199,15 +199,19 @@ class Imitate(Config):
             tokenizer, lengths=self.lengths, val_fraction=self.val_fraction, seed=self.data_seed
         )
 
-    def refuse_long(self, student: Student) -> None:
-        """Raise if an example can be longer than what the student reads."""
-        if self.lengths.max_tokens > student.context:
-            raise UserError(
-                f"--lengths.max-tokens is {self.lengths.max_tokens}, but this student reads at "
-                f"most {student.context} tokens. Lower it: --lengths.long-prompts and "
-                "--lengths.long-completions say what becomes of longer examples; or raise "
-                "--student.context of a new student."
-            )
+
+def refuse_long(data: ExampleData, student: Student) -> None:
+    """Raise if an example is longer than what the student reads."""
+    examples = [*data.train, *data.validation]
+    longest = max(examples, key=lambda each: len(each.prompt_ids) + len(each.completion_ids))
+    length = len(longest.prompt_ids) + len(longest.completion_ids)
+    if length > student.context:
+        raise UserError(
+            f"{longest.example.where} has {length} tokens, but this student reads at most "
+            f"{student.context}. Give --lengths.max-tokens {student.context} "
+            "(--lengths.long-prompts and --lengths.long-completions say what becomes of longer "
+            "examples), or a new student more --student.context."
+        )
 
 
 LAPTOP: dict[str, Any] = {

@@ -11,7 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from tutelage.config import Config, UserError
 from tutelage.recipes.conduct import conduct
 from tutelage.recipes.imitation import GSM8K, LAPTOP, Imitate, Parts
-from tutelage.recipes.references import build_reference
+from tutelage.recipes.references import build_reference, refuse_no_model
+from tutelage.recipes.sweep import refuse_shared_hub
 from tutelage.rollout.engine import Sampling
 from tutelage.run_folder import default_path
 
@@ -58,8 +59,8 @@ class Irl(Imitate):
     lambda_td: NonNegativeFloat = 0.1
     """Weight of the squared rewards: 1 / (4 α) of the χ² divergence; 0 leaves the likelihood."""
     lambda_kl: NonNegativeFloat | None = None
-    """Weight of the KL to the reference, 0: none. Default: 0.01 for a trained student, and 0 for a
-    new one."""
+    """Weight of the KL to the reference, 0: none. Default: 0.01, and 0 for a new student without a
+    reference of its own."""
     gamma: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Discount of the next state's value."""
     mle_steps: NonNegativeInt = 0
@@ -84,6 +85,8 @@ class Irl(Imitate):
                 f"--lambda-kl {self.lambda_kl:g} would keep a new student near its random weights. "
                 "Leave it out, or give --kl.reference or --student.path."
             )
+        if self.kl_weight and self.kl.reference != "start":
+            refuse_no_model(self.kl.reference)
         if self.online.fraction:
             self.online.sampling.check()
             if not self.lambda_td:
@@ -94,13 +97,16 @@ class Irl(Imitate):
         if self.sweep:
             from tutelage.recipes.irl_sweep import planned
 
+            refuse_shared_hub(self.hub)
+
             planned(self)
 
     @property
     def kl_weight(self) -> float:
         """The weight of the KL."""
         if self.lambda_kl is None:
-            return LAMBDA_KL if self.student.path is not None else 0.0
+            has_reference = self.student.path is not None or self.kl.reference != "start"
+            return LAMBDA_KL if has_reference else 0.0
         return self.lambda_kl
 
     def terms(self) -> Terms:
@@ -115,6 +121,7 @@ class Irl(Imitate):
             bootstrap=self.td.cut == "bootstrap",
             sampled_kl=self.kl.estimator == "sampled",
             shows_values=True,
+            shows_entropy=True,
         )
 
     def parts(self, student: Student, tokenizer: Any, compute: Compute) -> Parts:

@@ -34,7 +34,7 @@ def arms_of(sweep: tuple[str, ...]) -> list[str]:
 
 
 def arm(base: Irl, name: str) -> Imitate:
-    """The configuration of an arm; lambda_0 is maximum likelihood and nothing else."""
+    """The configuration of an arm; lambda_0 is maximum likelihood, unless all arms have a KL."""
     found = ARM.fullmatch(name)
     assert found is not None
     weight = float(found[2])
@@ -43,17 +43,26 @@ def arm(base: Irl, name: str) -> Imitate:
         return Sft(**shared, entropy_coef=weight)
     if not weight:
         only = base.online.model_copy(update={"fraction": 0.0})
-        return base.model_copy(update={"lambda_td": 0.0, "lambda_kl": 0.0, "online": only})
+        return base.model_copy(update={"lambda_td": 0.0, "online": only})
     return base.model_copy(update={"lambda_td": weight})
 
 
 def planned(config: Irl) -> list[Planned]:
     """All runs of a sweep, a seed's arms after one another."""
-    base = config.model_copy(update={"sweep": (), "seeds": 1, "out": None})
+    names = arms_of(config.sweep)
+    if config.lambda_kl and any(name.startswith("entropy") for name in names):
+        raise UserError(
+            f"--lambda-kl {config.lambda_kl:g} is not for arms of entropy, which have no KL. Leave "
+            "it out, or name arms of lambda only."
+        )
+    # Arms differ in nothing but what they are named after: a KL is in all of them or in none.
+    base = config.model_copy(
+        update={"sweep": (), "seeds": 1, "out": None, "lambda_kl": config.lambda_kl or 0.0}
+    )
     return [
         Planned(name, seed, arm(base, name))
         for seed in range(config.seed, config.seed + config.seeds)
-        for name in arms_of(config.sweep)
+        for name in names
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.config import Config, UserError
@@ -57,6 +58,17 @@ def build_reference(
     if student.model is not student.base:
         return lambda: without_adapters(student)
     return frozen(copy.deepcopy(student), device)
+
+
+def refuse_no_model(name: str) -> None:
+    """Raise if a reference is a path without a model."""
+    folder = Path(name).expanduser()
+    is_path = name[:1] in "./~" or name.count("/") > 1 or folder.exists()
+    if is_path and not (folder / "config.json").is_file():
+        raise UserError(
+            f"--kl.reference {name} holds no model (no config.json). Give a checkpoint's folder, "
+            "such as RUN/checkpoints/step_100, a name on the hub, or start."
+        )
 
 
 def frozen(student: Student, device: torch.device) -> Reference:

@@ -26,7 +26,7 @@ class Sft(Imitate):
         """The likelihood, and perhaps a bonus for entropy."""
         from tutelage.lessons.imitation import Terms
 
-        return Terms(entropy_coef=self.entropy_coef)
+        return Terms(entropy_coef=self.entropy_coef, shows_entropy=True)
 
     def run(self, resume: Path | None = None) -> int:
         """Train; returns the exit status."""

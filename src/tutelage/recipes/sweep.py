@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+from tutelage.config import UserError
 from tutelage.recipes.conduct import Recipe, conduct
 from tutelage.run_folder import RunFolder, default_path, refuse_used, write_json, write_text
+from tutelage.train.checkpoint import Hub
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -87,6 +89,15 @@ def run_sweep(
     if compute.is_main:
         conclude(group)
     return 0
+
+
+def refuse_shared_hub(hub: Hub) -> None:
+    """Raise if all runs of a group would be pushed to the same branches."""
+    if hub.repo is not None:
+        raise UserError(
+            f"--hub.repo {hub.repo} has one branch for each milestone, and all runs of a sweep "
+            "have the same milestones. Leave it out, and push the run that you choose."
+        )
 
 
 def begin(group: Path, config: Recipe, recipe: str, runs: Sequence[Planned]) -> None:

@@ -24,6 +24,7 @@ from tutelage.lessons.updates import PpoUpdate
 from tutelage.models.student import StudentConfig
 from tutelage.recipes.conduct import conduct
 from tutelage.recipes.frequencies import write_frequencies
+from tutelage.recipes.sweep import refuse_shared_hub
 from tutelage.recipes.text import Text, evaluate, read_text, refuse_long_blocks
 from tutelage.recipes.tnd_lessons import ECHO, Lessons, Twin
 from tutelage.recipes.tnd_teachers import AS_IN_THE_PAPER, AgeModel, Demonstrator, Frozen
@@ -150,6 +151,8 @@ class Tnd(Config):
         self.tokenizer.check()
         self.trackers.check()
         self.hub.check()
+        if self.sweep:
+            refuse_shared_hub(self.hub)
         if self.has_interaction:
             self.check_interaction()
 

@@ -26,7 +26,8 @@ class Length(NamedTuple):
 def save_examples(data: ExampleData, folder: Path) -> list[str]:
     """Write each part that holds examples; returns the parts' names.
 
-    Kind `file` reads the folder back as the same examples, with the same tokenizer and lengths.
+    Kind `file` reads the folder back as the same examples, with the same tokenizer and lengths and
+    long_prompts drop: the prompts have been cut.
     """
     import pyarrow as pa
     from pyarrow import parquet

@@ -130,7 +130,7 @@ class Student(nn.Module):
         assert against is None or (temperature == 1 and support is None)
         targets = token_ids[:, 1:]
         chosen = targets.flatten() if keep is None else targets[keep]
-        read = (token_ids, segments, positions, mask)
+        read: Any = (token_ids, segments, positions, mask)
         if token_ids.shape[1] > self.context:
             # The last token is a target only: a row may be longer by one than what can be read.
             read = tuple(None if part is None else part[:, :-1] for part in read)

@@ -11,7 +11,7 @@ from tutelage.lessons.completions import Row
 from tutelage.lessons.machine import largest
 from tutelage.lessons.records import round_exposure
 from tutelage.lessons.texts import at_once
-from tutelage.rollout.engine import Sampling, sample
+from tutelage.rollout.engine import Rollout, Sampling, sample
 from tutelage.rows import portions
 from tutelage.tensors import generator
 
@@ -75,29 +75,17 @@ class OwnTexts:
             step: The step.
             bootstrap: Whether the last token of a text that was cut has a reward.
         """
-        rank, processes = self.machine.rank, self.machine.num_processes
+        processes = self.machine.num_processes
         number = max(round(self.fraction * len(rows)), processes)
-        mine = range(number)[rank::processes]
-        asked = [rows[i % len(rows)] for i in mine]
-        prompts = [row.token_ids[: row.num_prompt] for row in asked]
-        was_training = student.training
-        with self.machine.gathered(student), self.machine.autocast():
-            rollout = sample(
-                self.student,
-                self.tokenizer,
-                prompts,
-                self.sampling,
-                seed=generator(self.seed, "own texts", step).initial_seed(),
-                row_numbers=list(mine),
-            )
-        student.train(was_training)
+        mine = range(number)[self.machine.rank :: processes]
+        rollout = self.sampled(student, [rows[i % len(rows)] for i in mine], list(mine), step)
         written = [
             Row([*prompt, *response], len(prompt), finish == "eos", len(prompt), 0)
             for prompt, response, finish in zip(
                 rollout.prompt_ids, rollout.response_ids, rollout.finish, strict=True
             )
         ]
-        counts = torch.tensor(
+        num_rewards = torch.tensor(
             [sum(row.num_rewards(bootstrap=bootstrap) for row in written)],
             device=self.machine.device,
         )
@@ -106,10 +94,23 @@ class OwnTexts:
             [written[i] for i in some]
             for some in portions(lengths, range(len(written)), self.most_tokens)
         ]
-        most = largest(len(own), self.machine)
+        own += [[] for _ in range(largest(len(own), self.machine) - len(own))]
         exposure = round_exposure(rollout.prompts, rollout, total=self.machine.sum)
-        return Written(
-            own + [[] for _ in range(most - len(own))],
-            int(self.machine.sum(counts)),
-            exposure,
-        )
+        return Written(own, int(self.machine.sum(num_rewards)), exposure)
+
+    def sampled(
+        self, student: torch.nn.Module, rows: Sequence[Row], numbers: list[int], step: int
+    ) -> Rollout:
+        """A response to the prompt of each row, by the student as it is now."""
+        was_training = student.training
+        with self.machine.gathered(student), self.machine.autocast():
+            rollout = sample(
+                self.student,
+                self.tokenizer,
+                [row.token_ids[: row.num_prompt] for row in rows],
+                self.sampling,
+                seed=generator(self.seed, "own texts", step).initial_seed(),
+                row_numbers=numbers,
+            )
+        student.train(was_training)
+        return rollout

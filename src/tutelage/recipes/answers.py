@@ -32,6 +32,7 @@ class Asked:
         self,
         options: Responses,
         examples: Sequence[EncodedExample],
+        *,
         tokenizer: Any,
         answers: Answers,
         seed: int,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -36,10 +37,12 @@ from tutelage.train.session import Saving, Session
 from tutelage.train.trackers import Trackers
 
 if TYPE_CHECKING:
+    import torch
     from rich.console import Console
 
     from tutelage.data.completions import ExampleData
-    from tutelage.lessons.imitation import Terms
+    from tutelage.lessons.completions import Row
+    from tutelage.lessons.imitation import Imitation, Terms
     from tutelage.lessons.own_texts import OwnTexts
     from tutelage.models.student import Student
     from tutelage.models.student_module import Reference
@@ -124,7 +127,6 @@ class Imitate(Config):
     def session(self, compute: Compute, folder: RunFolder, console: Console) -> Session:
         """Everything that trains, ready to start."""
         from tutelage.lessons.completions import rows_of
-        from tutelage.lessons.imitation import Imitation, measure
 
         tokenizer = self.build_tokenizer()
         with console.status("Reading the data"):
@@ -133,42 +135,23 @@ class Imitate(Config):
         student = self.student.build(tokenizer, seed=self.seed)
         refuse_long(data, student)
         self.evals.refuse_unreadable(student, tokenizer, compute.device)
-        parts, terms = self.parts(student, tokenizer, compute), self.terms()
-        placed = compute.place(student)
         train, held_out = (
             rows_of(some, tokenizer, completion_only=self.completion_only)
             for some in (data.train, data.validation)
         )
-        batch_size = min(self.batch_size, len(train))
-        lesson = Imitation(
-            train,
-            terms=terms,
-            reference=parts.reference,
-            mle_steps=parts.mle_steps,
-            own=parts.own,
-            batch_size=batch_size,
-            microbatch_tokens=self.microbatch_tokens,
-            seed=self.seed,
-            machine=compute,
-        )
-        steps = self.steps or math.ceil(self.epochs * len(train) / batch_size)
+        parts = self.parts(student, tokenizer, compute)
+        placed = compute.place(student)
+        lesson = self.lesson(train, parts, compute)
+        steps = self.steps or math.ceil(self.epochs * len(train) / lesson.batch_size)
         optimizer, scheduler = self.optim.build(placed, total_steps=steps)
-        asked = Asked(self.responses, data.validation, tokenizer, data.answers, self.seed, compute)
-
-        def evaluate() -> dict[str, dict[str, Any]]:
-            found = measure(
-                placed,
-                held_out,
-                terms=terms,
-                microbatch_tokens=self.microbatch_tokens,
-                machine=compute,
-            )
-            return {
-                **({"validation": found} if found else {}),
-                **asked.measure(placed, student),
-                **self.evals.measure(student, tokenizer, compute.device),
-            }
-
+        asked = Asked(
+            self.responses,
+            data.validation,
+            tokenizer=tokenizer,
+            answers=data.answers,
+            seed=self.seed,
+            compute=compute,
+        )
         return Session(
             folder=folder,
             student=placed,
@@ -181,11 +164,46 @@ class Imitate(Config):
             saving=self.saving,
             trackers=self.trackers,
             hub=self.hub,
-            evaluate=evaluate,
+            evaluate=lambda: {
+                **self.validation(placed, held_out, compute),
+                **asked.measure(placed, student),
+                **self.evals.measure(student, tokenizer, compute.device),
+            },
             sample=asked.shown,
             console=console,
             seed=self.seed,
         )
+
+    def lesson(self, rows: Sequence[Row], parts: Parts, compute: Compute) -> Imitation:
+        """What the student learns from."""
+        from tutelage.lessons.imitation import Imitation
+
+        return Imitation(
+            rows,
+            terms=self.terms(),
+            reference=parts.reference,
+            mle_steps=parts.mle_steps,
+            own=parts.own,
+            batch_size=min(self.batch_size, len(rows)),
+            microbatch_tokens=self.microbatch_tokens,
+            seed=self.seed,
+            machine=compute,
+        )
+
+    def validation(
+        self, placed: torch.nn.Module, rows: Sequence[Row], compute: Compute
+    ) -> dict[str, dict[str, Any]]:
+        """How well held-out rows are predicted; nothing without rows."""
+        from tutelage.lessons.imitation import measure
+
+        found = measure(
+            placed,
+            rows,
+            terms=self.terms(),
+            microbatch_tokens=self.microbatch_tokens,
+            machine=compute,
+        )
+        return {"validation": found} if found else {}
 
     def build_tokenizer(self) -> Any:
         """The saved student's own, or what the options say."""

@@ -111,7 +111,7 @@ class Work:
         self.reference = frozen(config.build(tokenizer, seed=SEED + 1), self.compute.device)
         rng = torch.Generator().manual_seed(SEED)
         texts = torch.randint(VOCAB, (8 * ROWS, LENGTH), generator=rng).tolist()
-        self.rows = [Row(text, 1, True, LENGTH) for text in texts]
+        self.rows = [Row(text, 1, True, 1, LENGTH) for text in texts]
         optim = Optim(schedule="constant", warmup_steps=0)
         self.optimizer, self.scheduler = optim.build(self.student, total_steps=1)
 

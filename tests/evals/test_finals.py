@@ -85,6 +85,13 @@ def test_a_narrow_interval_is_told_more_finely(tmp_path):
     assert told == "a: accuracy 0.500 [0.494, 0.507] (2 seeds)."
 
 
+def test_a_difference_of_nothing_has_no_sign_of_less(tmp_path):
+    """IRL-5: −0.004 is told as +0.00."""
+    arms = {"a": {0: {"accuracy": 0.504}}, "b": {0: {"accuracy": 0.5}}}
+    told = write_arms(write_scored_group(tmp_path, arms))["sentences"][1]
+    assert told == "b: accuracy 0.50 (one seed); against a: accuracy +0.00 (one seed)."
+
+
 def test_without_responses_the_first_measure_is_told(tmp_path):
     """IRL-5: there is no front then."""
     arms = {"a": {0: {"loss": 2.5}}, "b": {0: {"loss": 2.25}}}

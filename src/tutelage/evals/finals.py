@@ -136,7 +136,9 @@ def _number(estimate: Estimate, *, is_difference: bool) -> str:
     digits = 3 if low is not None and high - low < 0.02 else 2
     sign = "+" if is_difference else ""
     ends = () if low is None else (low, high)
-    mean, *ends = (f"{v:{sign}.{digits}f}".replace("-", "−") for v in (estimate["mean"], *ends))
+    # Rounded before it is told, for there is no −0.00.
+    rounded = (round(value, digits) + 0.0 for value in (estimate["mean"], *ends))
+    mean, *ends = (f"{value:{sign}.{digits}f}".replace("-", "−") for value in rounded)
     return f"{mean} [{ends[0]}, {ends[1]}]" if ends else mean
 
 

@@ -24,8 +24,8 @@ def sound(name="GPT2", **options) -> Student:
 class Blind(Student):
     """Ignores the positions that it is told."""
 
-    def _inputs(self, *args):
-        inputs = super()._inputs(*args)
+    def inputs(self, *args):
+        inputs = super().inputs(*args)
         inputs.pop("position_ids", None)
         return inputs
 
@@ -33,8 +33,8 @@ class Blind(Student):
 class Unmasked(Student):
     """Ignores the attention mask."""
 
-    def _inputs(self, *args):
-        inputs = super()._inputs(*args)
+    def inputs(self, *args):
+        inputs = super().inputs(*args)
         return inputs | {"attention_mask": torch.ones_like(inputs["input_ids"])}
 
 

@@ -55,6 +55,22 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def anchors(page: Path) -> set[str]:
+    """Names that a page's headings can be linked by, as the usual renderers make them."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.M)
+    plain = (re.sub(r"[^\w\- ]", "", head.lower()) for head in heads)
+    return {name.replace(" ", "-") for name in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_sections_name_a_heading(page: Path) -> None:
+    """The part of a link behind # is a heading of the page that it leads to."""
+    for target, name in re.findall(r"\]\(([^)#]*)#([^)]*)\)", page.read_text(encoding="utf-8")):
+        if not target.startswith(("http://", "https://")):
+            other = page.parent / target if target else page
+            assert name in anchors(other), f"{target}#{name}"
+
+
 def documented_keys() -> list[re.Pattern[str]]:
     """The keys of docs/metrics.md as patterns: `<lesson>/loss` matches any lesson."""
     text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")

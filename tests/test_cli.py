@@ -392,11 +392,3 @@ def test_a_range_is_enforced_where_it_is_stated():
     """X-1."""
     with pytest.raises(ValidationError):
         Play(steps=0)
-
-
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    """X-1: `tutelage irl --help | head -1` says nothing more."""
-    command = f"{sys.executable} -m tutelage irl --help | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.stdout == "usage: tutelage irl [-h] [OPTIONS]\n"
-    assert done.stderr == ""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,13 +18,10 @@ if TYPE_CHECKING:
     from tutelage.lessons.machine import Machine
     from tutelage.lessons.shaping import Kl, Shaping
     from tutelage.lessons.updates import AnyUpdate
-    from tutelage.models.student_module import Student
+    from tutelage.models.student_module import Reference, Student
     from tutelage.rewards.protocol import Scores
     from tutelage.rollout.engine import Rollout
     from tutelage.tensors import TokenScores
-
-Reference = Callable[[], AbstractContextManager["Student"]]
-"""Lends a frozen student to compare with."""
 
 
 class Appraiser:

@@ -19,7 +19,7 @@ from tutelage.batch import Batch
 from tutelage.config import UserError
 from tutelage.data.packing import BlockOrder
 from tutelage.data.prompts import Prompt
-from tutelage.lessons.appraisal import Appraiser, Reference
+from tutelage.lessons.appraisal import Appraiser
 from tutelage.lessons.experience import Rows
 from tutelage.lessons.texts import at_once
 from tutelage.lessons.updates import refuse_indivisible
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tutelage.lessons.shaping import Kl, Shaping
     from tutelage.lessons.stage import Stage
     from tutelage.lessons.updates import AnyUpdate
-    from tutelage.models.student_module import Student
+    from tutelage.models.student_module import Reference, Student
 
 
 class Portion(NamedTuple):

@@ -17,8 +17,7 @@ from tutelage.models.student import StudentConfig
 if TYPE_CHECKING:
     import torch
 
-    from tutelage.lessons.appraisal import Reference
-    from tutelage.models.student import Student
+    from tutelage.models.student_module import Reference, Student
 
 
 class SavedTokenizer(Config):

@@ -190,6 +190,11 @@ def test_a_mean_is_told_with_its_interval(estimate, is_difference, text):
     assert told(estimate, is_difference=is_difference) == text
 
 
+def test_a_difference_of_nothing_has_no_sign_of_less():
+    """X-2: −0.002 is told as +0.00."""
+    assert told(Estimate(-0.002, None, None, 1), is_difference=True) == "+0.00 (one seed)"
+
+
 def test_dots_lie_in_the_middle_of_their_intervals():
     """TND-5: two arms, two estimates each; seeds are faint dots."""
     rows = [

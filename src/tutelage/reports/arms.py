@@ -78,6 +78,7 @@ def told(estimate: Estimate | None, *, is_difference: bool = False) -> str:
 
 
 def _shown(value: float, digits: int, is_difference: bool) -> str:
+    value = 0.0 if round(value, digits) == 0 else value  # there is no −0.00
     if is_difference:
         return f"{value:+.{digits}f}".replace("-", "−")
     return (f"{value:.{digits}f}" if abs(value) < 100 else number(value)).replace("-", "−")

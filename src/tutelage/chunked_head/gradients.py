@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tutelage.chunked_head.scores import Rows
 from tutelage.chunked_head.task import Head, Sizes, Task, softmax
+from tutelage.products import linear
 from tutelage.tensors import TokenScores
 
 
@@ -93,23 +94,26 @@ def add_block(
         logits.copy_(pull.logit_grads(task, strip, logits, ref))
     hidden, weight, bias = sums
     if hidden is not None:
-        hidden[block] = changes @ head.weight
+        hidden[block] = linear(changes, head.weight.T)
     if weight is not None:
         _add_product(weight, changes.T, head.hidden[block].to(changes.dtype))
     if bias is not None:
         bias += changes.sum(0, dtype=bias.dtype)
 
 
-def add_kept(head: Head, errors: Tensor, pull: Pull, sums: Sequence[Tensor | None]) -> None:
-    """Add what the errors kept are multiplied by, and the onehots that are not in them."""
+def add_kept(
+    head: Head, task: Task, kept: Sequence[Tensor], pull: Pull, sums: Sequence[Tensor | None]
+) -> None:
+    """Add what each block's errors are multiplied by, and the onehots that are not in them."""
     hidden, weight, bias = sums
-    factors = pull.offsets[:, None]
-    if hidden is not None:
-        hidden += (errors @ head.weight) * factors
-    if weight is not None:
-        _add_product(weight, errors.T, (head.hidden * factors).to(errors.dtype))
-    if bias is not None:
-        bias += errors.T @ factors[:, 0].to(errors.dtype)
+    for block, errors in zip(task.blocks(), kept, strict=True):
+        factors = pull.offsets[block, None]
+        if hidden is not None:
+            hidden[block] = linear(errors, head.weight.T) * factors
+        if weight is not None:
+            _add_product(weight, errors.T, (head.hidden[block] * factors).to(errors.dtype))
+        if bias is not None:
+            bias += errors.T @ factors[:, 0].to(errors.dtype)
     for tokens, shares in pull.kept_onehots:
         if hidden is not None:
             hidden += shares[:, None] * head.weight[tokens]

@@ -77,9 +77,9 @@ class _ChunkedHead(torch.autograd.Function):
         task: Task,
         keep: bool,
     ) -> tuple[Tensor | None, ...]:
-        kept = hidden.new_empty(len(hidden), len(weight), dtype=task.dtype) if keep else None
+        kept: list[Tensor] | None = [] if keep else None
         rows = scores(Head(hidden, weight, bias).cast(task.dtype), task.cast(), kept)
-        ctx.save_for_backward(hidden, weight, bias, targets, kept, *rows)
+        ctx.save_for_backward(hidden, weight, bias, targets, *rows, *(kept or []))
         ctx.task = task
         ctx.set_materialize_grads(False)
         if rows.drawn_ref_logprobs is not None:
@@ -91,7 +91,8 @@ class _ChunkedHead(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]: by the decorator's type
         ctx: Any, *grad_outputs: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, targets, kept, *rows = ctx.saved_tensors
+        hidden, weight, bias, targets, *rest = ctx.saved_tensors
+        rows, kept = Rows(*rest[: len(Rows._fields)]), rest[len(Rows._fields) :]
         tensors = (hidden, weight, bias)
         with torch.autocast(hidden.device.type, enabled=False):
             head = Head(*tensors).cast(ctx.task.dtype)
@@ -99,9 +100,9 @@ class _ChunkedHead(torch.autograd.Function):
                 torch.zeros_like(tensor, dtype=ctx.task.exact) if needed else None
                 for tensor, needed in zip(tensors, ctx.needs_input_grad, strict=False)
             ]
-            pull = Pull.of(TokenScores(*grad_outputs), Rows(*rows), targets)  # pyright: ignore
-            if kept is not None and pull.slopes is None:
-                add_kept(head, kept, pull, sums)
+            pull = Pull.of(TokenScores(*grad_outputs), rows, targets)
+            if kept and pull.slopes is None:
+                add_kept(head, ctx.task, kept, pull, sums)
             else:
                 needs_reference = pull.ref_slopes is not None
                 task = ctx.task.cast() if needs_reference else ctx.task._replace(reference=None)

@@ -29,36 +29,38 @@ class Rows(NamedTuple):
         return TokenScores(self.logprobs, self.logsumexps, self.entropies, None, self.kls, *drawn)
 
 
-def scores(head: Head, task: Task, kept: Tensor | None = None) -> Rows:
-    """Scores; errors, softmax − onehot, go to `kept` if it is there."""
+def scores(head: Head, task: Task, kept: list[Tensor] | None = None) -> Rows:
+    """Scores; each block's errors, softmax − onehot, are added to `kept` if it is there."""
     found = [rows for block in task.blocks() for rows in _block_scores(head, task, block, kept)]
     parts = zip(*found, strict=True)
     return Rows(*(None if part[0] is None else torch.cat(part) for part in parts))  # pyright: ignore
 
 
-def _block_scores(head: Head, task: Task, block: slice, kept: Tensor | None) -> list[Rows]:
-    """Scores of a block's strips; see `_scores`."""
+def _block_scores(
+    head: Head, task: Task, block: slice, kept: list[Tensor] | None
+) -> list[Rows]:
+    """Scores of a block's strips; see `scores`."""
     found = []
-    for strip, logits, ref_logits in task.strips(block, *task.logits(head, block)):
-        room = None if kept is None else kept[strip]
-        rows, probs = _strip_scores(task, strip, logits, ref_logits, room)
+    whole, ref_whole = task.logits(head, block)
+    for strip, logits, ref_logits in task.strips(block, whole, ref_whole):
+        rows, probs = _strip_scores(task, strip, logits, ref_logits)
         found.append(rows)
-        if room is not None:
-            # In place, and before any rounding: that is relative to a number.
+        if kept is not None:
+            # Before any rounding, which is relative to a number; in the place of the logits.
             targets = task.targets[strip, None]
-            errors = probs.scatter_add_(1, targets, probs.new_full(targets.shape, -1.0))
-            if errors.dtype != room.dtype:  # else they are there already
-                room.copy_(errors)
+            logits.copy_(probs.scatter_add_(1, targets, probs.new_full(targets.shape, -1.0)))
+    if kept is not None:
+        kept.append(whole)
     return found
 
 
 def _strip_scores(
-    task: Task, strip: slice, logits: Tensor, ref_logits: Tensor | None, room: Tensor | None
+    task: Task, strip: slice, logits: Tensor, ref_logits: Tensor | None
 ) -> tuple[Rows, Tensor]:
     """Scores of a strip of positions, and their probabilities; logits may be overwritten."""
     if task.entropy or ref_logits is not None:
         logits = logits.to(task.exact)  # once, for all that follows
-    probs = softmax(logits, task.exact, room)
+    probs = softmax(logits, task.exact)
     logsumexps = _logsumexps(logits, probs)
     rows = Rows(_at(logits, task.targets[strip]) - logsumexps, logsumexps)
     if ref_logits is not None:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
+
+from tutelage.products import linear
 
 # One block's logits, and one strip's, in float32.
 _BLOCK_BYTES = {"cpu": 32 * 2**20}
@@ -29,7 +30,7 @@ class Head(NamedTuple):
     def logits(self, block: slice | None = None) -> Float[Tensor, "row vocab"]:
         """Logits of a block of positions, or of all."""
         hidden = self.hidden if block is None else self.hidden[block]
-        return F.linear(hidden.to(self.weight.dtype), self.weight, self.bias)
+        return linear(hidden.to(self.weight.dtype), self.weight, self.bias)
 
 
 class Sizes(NamedTuple):
@@ -91,8 +92,6 @@ def _slices(start: int, stop: int, size: int) -> Iterator[slice]:
     return (slice(first, min(first + size, stop)) for first in starts)
 
 
-def softmax(logits: Tensor, exact: torch.dtype, room: Tensor | None = None) -> Tensor:
-    """Probabilities, written into `room` if it is of their type."""
-    if room is not None and room.dtype == logits.dtype == exact:
-        return torch.softmax(logits, dim=1, out=room)
+def softmax(logits: Tensor, exact: torch.dtype) -> Tensor:
+    """Probabilities."""
     return torch.softmax(logits, dim=1, dtype=exact)

@@ -20,6 +20,7 @@ from tutelage.models.architecture import (
 )
 from tutelage.models.attention import float32_attention
 from tutelage.models.joined import FIRST, SECOND, ends_of, mask_of, positions_of
+from tutelage.models.linear_layers import speed_up
 from tutelage.models.readout_modules import LinearScore
 from tutelage.models.readouts import LastToken
 from tutelage.models.reward_folder import FACTS, READOUT, Facts
@@ -45,6 +46,7 @@ class RewardModel(nn.Module):
         kind: type[PreTrainedModel] | None = None,
     ):
         super().__init__()
+        speed_up(model)
         self.model = model
         self.readout = readout
         self.facts = facts

@@ -21,6 +21,7 @@ from tutelage.models.architecture import (
     without_progress_bars,
 )
 from tutelage.models.attention import float32_attention
+from tutelage.models.linear_layers import speed_up
 from tutelage.models.reference import ALONE, Compared, read_reference
 from tutelage.run_folder import write_folder
 from tutelage.tensors import TokenScores, generator, row_entropies, whole_scores
@@ -82,6 +83,7 @@ class Student(nn.Module):
 
     def __init__(self, model: "PreTrainedModel | PeftModel", value_head: nn.Linear | None = None):
         super().__init__()
+        speed_up(model)
         self.model = model
         self.value_head = value_head
         self.has_chunked_head = has_linear_head(self.base)

@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+# Attention to each number of places is a product of a shape of its own, which oneDNN compiles and
+# keeps: one and a half megabytes for each in bfloat16. So there are only so many numbers.
+_PLACES = 16
+
+
+def rounded_up(num_places: int) -> int:
+    """The next number of places that new tokens attend to."""
+    return -(-num_places // _PLACES) * _PLACES
+
+
 class RoomyLayer(CacheLayerMixin):
     """Keys and values of one layer. Transformers' own layer copies all of them for every token."""
 
@@ -34,8 +44,12 @@ class RoomyLayer(CacheLayerMixin):
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Add tokens; returns keys and values of all so far, as views."""
-        if not self.is_initialized:
+        """Add tokens; returns keys and values of all so far, as views.
+
+        After the prompts, some places not written yet follow: zeros, which the mask hides.
+        """
+        is_prompt = not self.is_initialized
+        if is_prompt:
             self.lazy_initialization(key_states, value_states)
         assert self.keys is not None
         assert self.values is not None
@@ -43,7 +57,8 @@ class RoomyLayer(CacheLayerMixin):
         self.keys[:, :, self.length : end] = key_states
         self.values[:, :, self.length : end] = value_states
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        shown = end if is_prompt else rounded_up(end)
+        return self.keys[:, :, :shown], self.values[:, :, :shown]
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these."""

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tutelage.models.linear_layers import packed_weights
 from tutelage.models.student_module import States, Student
 from tutelage.rollout.attention import single_query_attention
-from tutelage.rollout.cache import RoomyCache, additive, prompt_mask, refuse_other_layers
+from tutelage.rollout.cache import RoomyCache, additive, prompt_mask, refuse_other_layers, rounded_up
 from tutelage.rollout.engine import Constraint, Rollout, Sampling
 from tutelage.rollout.policy import Policy
 from tutelage.rollout.rows import Row, assembled, continuation, new_rows, stop_place
@@ -41,7 +42,7 @@ def decode(
     rows = new_rows(prompt_ids, row_numbers, sampling, student.context)
     refuse_other_layers(student.base, max((len(row.prompt) + row.limit for row in rows), default=0))
     policy = Policy(student, tokenizer, sampling, constraint)
-    with torch.no_grad(), single_query_attention(student.base):
+    with torch.no_grad(), packed_weights(student), single_query_attention(student.base):
         # Prompts of similar length share a batch, so that there is little padding.
         ordered = sorted(rows, key=lambda row: len(row.prompt))
         for start in range(0, len(rows), sampling.rows_at_once):
@@ -70,9 +71,10 @@ class _Batch:
         self.lengths = torch.tensor([len(row.prompt) for row in rows], device=device)
         self.width, self.num_steps = int(self.lengths.max()), int(self.limits.max())
         layers = policy.student.base.config.get_text_config().num_hidden_layers
-        self.cache = RoomyCache(layers, self.width + self.num_steps)
-        places = torch.arange(self.width + self.num_steps, device=device)
-        self.seen = places >= self.width - self.lengths[:, None]
+        room = rounded_up(self.width + self.num_steps)
+        self.cache = RoomyCache(layers, room)
+        places = torch.arange(room, device=device)
+        self.seen = (places >= self.width - self.lengths[:, None]) & (places < self.width)
         self.mask = additive(self.seen, policy.student.base.dtype)
         self.written = torch.zeros(len(rows), self.num_steps, dtype=torch.long, device=device)
         self.tracks: dict[str, Tensor] = {}
@@ -93,7 +95,9 @@ class _Batch:
             # Rows that are finished but have not left yet may be at the end of the context.
             last = self.policy.student.context - 1
             positions = (self.lengths[self.active] + step).clamp(max=last)[:, None]
-            mask = self.mask[self.active, None, None, : self.width + step + 1]
+            place = self.width + step
+            self.mask[:, place] = 0
+            mask = self.mask[self.active, None, None, : rounded_up(place + 1)]
             states = self.read(tokens[:, None], mask, positions)
 
     def read_prompts(self) -> States:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from tutelage.config import Config, UserError
+from tutelage.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,8 @@ class Compute:
         on_cpu = config.use_cpu or not torch.accelerator.is_available()
         self.state = PartialState(cpu=on_cpu)
         self.device: torch.device = torch.device(self.state.device or "cpu")
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.precision = resolve_precision(config, self.device)
         self.scaler = torch.amp.GradScaler("cuda") if self.precision == "fp16" else None
         expected = int(os.environ.get("WORLD_SIZE", "1"))

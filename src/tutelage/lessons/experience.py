@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from tutelage.rows import portions
+from tutelage.models.linear_layers import packed_weights
 from tutelage.tensors import TokenScores
 
 if TYPE_CHECKING:
@@ -90,8 +91,7 @@ def score_all(
     """What a student says of all responses of a rollout, without gradients."""
     device = student.base.device
     found: dict[str, Tensor] = {}
-    # One context for all portions, so that weights are cast once.
-    with torch.no_grad(), autocast():
+    with torch.no_grad(), autocast(), packed_weights(student):
         for indices, rows in _all_rows(rollout, microbatch_tokens, device):
             scores = rows.scores(student, temperature=temperature)
             for name, part in scores._asdict().items():

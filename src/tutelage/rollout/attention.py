@@ -15,15 +15,23 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from tutelage.models.attention import attending
 
+_NAME = "tutelage_single_query"
+
 
 @contextmanager
 def single_query_attention(model: PreTrainedModel) -> Iterator[None]:
     """Inside, a model on a CPU that uses the fused attention uses it for many queries only."""
-    if model.device.type != "cpu" or model.config._attn_implementation != "sdpa":
+    if key_dtype(model) is None:
         yield
         return
-    with attending(model, "tutelage_single_query", attend):
+    with attending(model, _NAME, attend):
         yield
+
+
+def key_dtype(model: PreTrainedModel) -> torch.dtype | None:
+    """What keys should be kept as for this attention; none where it is not used."""
+    is_used = model.device.type == "cpu" and model.config._attn_implementation in ("sdpa", _NAME)
+    return torch.promote_types(model.dtype, torch.float32) if is_used else None
 
 
 def attend(
@@ -40,7 +48,7 @@ def attend(
     Args:
         module: The layer.
         query: As (batch, head, time, hidden).
-        key: Of all tokens so far; several heads of the query may share one.
+        key: Of all tokens so far, as `key_dtype` says; several heads of the query may share one.
         value: Like the key.
         attention_mask: Added to the scores, as (batch, 1, time, all time).
         scaling: Factor of the scores; by default 1 / √hidden.
@@ -50,12 +58,12 @@ def attend(
     is_single = query.shape[2] == 1 and is_plain
     if not is_single or attention_mask is None or not attention_mask.is_floating_point():
         return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **options
+            module, query, key.to(query.dtype), value, attention_mask, scaling=scaling, **options
         )
     batch, heads, _, hidden = query.shape
     factor = float(hidden**-0.5 if scaling is None else scaling)
     with torch.autocast("cpu", enabled=False):
-        grouped = query.view(batch, key.shape[1], -1, hidden).float() * factor
-        scores = grouped @ key.float().transpose(2, 3)
+        grouped = query.view(batch, key.shape[1], -1, hidden).to(key.dtype) * factor
+        scores = grouped @ key.transpose(2, 3)
         probs = (scores + attention_mask).softmax(3).to(value.dtype)
         return (probs @ value).view(batch, 1, heads, value.shape[3]), None

@@ -29,15 +29,17 @@ class RoomyLayer(CacheLayerMixin):
 
     is_sliding = False
 
-    def __init__(self, num_tokens: int):
+    def __init__(self, num_tokens: int, key_dtype: torch.dtype | None):
         super().__init__()
         self.room = num_tokens
+        self.key_dtype = key_dtype
         self.length = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Make room, once shapes are known."""
         shape = (*key_states.shape[:2], self.room)
-        self.keys = key_states.new_zeros(*shape, key_states.shape[-1])
+        dtype = self.key_dtype or key_states.dtype
+        self.keys = key_states.new_zeros(*shape, key_states.shape[-1], dtype=dtype)
         self.values = value_states.new_zeros(*shape, value_states.shape[-1])
         self.is_initialized = True
 
@@ -85,8 +87,17 @@ class RoomyLayer(CacheLayerMixin):
 class RoomyCache(Cache):
     """The cache of all layers of a model whose layers all attend to everything before."""
 
-    def __init__(self, num_layers: int, num_tokens: int):
-        super().__init__(layers=[RoomyLayer(num_tokens) for _ in range(num_layers)])
+    def __init__(
+        self, num_layers: int, num_tokens: int, *, key_dtype: torch.dtype | None = None
+    ):
+        """A cache without tokens.
+
+        Args:
+            num_layers: Layers of the model.
+            num_tokens: Tokens to make room for, as a result of `rounded_up`.
+            key_dtype: What keys are kept as; by default as they come.
+        """
+        super().__init__(layers=[RoomyLayer(num_tokens, key_dtype) for _ in range(num_layers)])
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these."""

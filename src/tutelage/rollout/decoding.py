@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tutelage.models.linear_layers import packed_weights
 from tutelage.models.student_module import States, Student
-from tutelage.rollout.attention import single_query_attention
+from tutelage.rollout.attention import key_dtype, single_query_attention
 from tutelage.rollout.cache import RoomyCache, additive, prompt_mask, refuse_other_layers, rounded_up
 from tutelage.rollout.engine import Constraint, Rollout, Sampling
 from tutelage.rollout.policy import Policy
@@ -72,7 +72,7 @@ class _Batch:
         self.width, self.num_steps = int(self.lengths.max()), int(self.limits.max())
         layers = policy.student.base.config.get_text_config().num_hidden_layers
         room = rounded_up(self.width + self.num_steps)
-        self.cache = RoomyCache(layers, room)
+        self.cache = RoomyCache(layers, room, key_dtype=key_dtype(policy.student.base))
         places = torch.arange(room, device=device)
         self.seen = (places >= self.width - self.lengths[:, None]) & (places < self.width)
         self.mask = additive(self.seen, policy.student.base.dtype)

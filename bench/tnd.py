@@ -6,12 +6,14 @@ rewards by an age model, PPO over both, and an imitation of the texts (`--mode r
 
 - tutelage: the recipe's own session and loop, in its default precision.
 - released: the same work as the released code does it, written here: `generate` of Transformers for
-  each author, log-probabilities and values of student and reference in passes of their own, rewards
-  in batches of 16 padded to the longest, PPO in minibatches of 16, two imitation passes in batches
-  of 32; fp32, full logits.
+  each author, up to 122 tokens in all; log-probabilities and values of student and reference in
+  passes of their own, over the prompt and, once more, the prompt with the text; rewards in batches
+  of 16 padded to the longest; PPO in minibatches of 16, with the entropy in its loss at weight 0;
+  imitation in batches of 32 whose gradients are collected; fp32, full logits.
 
 `--size laptop` is a GPT-2 of 4 layers and width 256 with a vocabulary of 8,192; `--size gpt2-small`
 is the paper's. Teacher and age model have new weights: what they say costs as much as if they knew.
+The first turn of each is not counted, unless `--cold` says so: those of a large model take long.
 """
 
 import argparse
@@ -48,6 +50,7 @@ from tutelage.train.compute import ComputeConfig
 from tutelage.train.loop import train
 
 BATCH, LENGTH, PROMPT = 128, 128, 5
+RELEASED_LENGTH = LENGTH - PROMPT - 1
 GOAL = 3.0
 TEACHER_STEP = 1000
 
@@ -56,13 +59,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=3, help="times that each arm takes a turn")
     parser.add_argument("--size", choices=("laptop", "gpt2-small"), default="laptop")
+    parser.add_argument("--cold", action="store_true", help="count the first turns, too")
     options = parser.parse_args()
+    first = 0 if options.cold else 1
     with tempfile.TemporaryDirectory() as name:
         os.environ["XDG_CACHE_HOME"] = name
         folder = Path(name)
         tokenizer = write_models(folder, options.size)
-        ours, peer = Ours(folder, options.size, options.pairs + 1), Released(folder, tokenizer)
-        turns = [(ours.cycle(), peer.cycle()) for _ in range(options.pairs + 1)][1:]
+        cycles = options.pairs + first
+        ours, peer = Ours(folder, options.size, cycles), Released(folder, tokenizer)
+        turns = [(ours.cycle(), peer.cycle()) for _ in range(cycles)][first:]
     ratios = [theirs["total"] / own["total"] for own, theirs in turns]
     result = {
         "bench": "tnd",
@@ -179,7 +185,7 @@ class Released:
         marks = [time.perf_counter()]
         for _ in range(3):
             ids = torch.randint(len(self.tokenizer), (BATCH, LENGTH), generator=self.rng)
-            self.imitate(ids.to(self.device), BATCH)
+            self.imitate(ids.to(self.device))
         marks.append(time.perf_counter())
         prompts = torch.randint(2, len(self.tokenizer), (BATCH, PROMPT), generator=self.rng)
         prompts = prompts.to(self.device)
@@ -188,28 +194,28 @@ class Released:
         scores = torch.cat([self.score(ids) for ids in texts])
         marks.append(time.perf_counter())
         width = max(ids.shape[1] for ids in texts)
-        ids = torch.cat([F.pad(t, (0, width - t.shape[1]), value=0) for t in texts])
+        learned = torch.cat([F.pad(t, (0, width - t.shape[1]), value=0) for t in texts])
+        ids = torch.cat([torch.cat([prompts] * len(texts)), learned], dim=1)
         with torch.no_grad():
-            old = [self.look(part) for part in ids.split(16)]
+            old = [self.look(part)[:2] for part in ids.split(16)]
             for part in ids.split(16):
                 self.look(part)  # the reference, which is the student itself
         marks.append(time.perf_counter())
         self.learn(ids, old, scores)
-        for part in texts:
-            self.imitate(part, 32)
+        self.imitate(learned)
         marks.append(time.perf_counter())
         names = ("imitation", "sample", "reward", "score", "update")
         parts = {name: b - a for name, a, b in zip(names, marks, marks[1:], strict=False)}
         return {"total": marks[-1] - marks[0], **parts}
 
-    def imitate(self, ids: torch.Tensor, batch_size: int) -> None:
-        """An update a batch."""
+    def imitate(self, ids: torch.Tensor) -> None:
+        """One update, from batches of 32."""
         self.student.train()
-        for part in ids.split(batch_size):
+        for part in ids.split(32):
             self.student(part, labels=part).loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
-            self.clm.step()
-            self.clm.zero_grad()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+        self.clm.step()
+        self.clm.zero_grad()
 
     def write(self, model: Any, prompts: torch.Tensor) -> torch.Tensor:
         """Prompts with what a model adds to them."""
@@ -220,7 +226,7 @@ class Released:
             do_sample=True,
             top_k=20,
             top_p=0.95,
-            max_length=LENGTH,
+            max_length=RELEASED_LENGTH,
             pad_token_id=self.tokenizer.pad_token_id,
         )
 
@@ -236,12 +242,12 @@ class Released:
                 found.append(self.reward(**part).logits[:, 0])
         return torch.cat(found)
 
-    def look(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities and values of all tokens but the first, from full logits."""
+    def look(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Log-probabilities and values of all tokens but the first, and the full logits."""
         output = self.student(ids, output_hidden_states=True)
-        logprobs = output.logits[:, :-1].log_softmax(-1)
-        chosen = logprobs.gather(-1, ids[:, 1:, None]).squeeze(-1)
-        return chosen, self.value_head(output.hidden_states[-1][:, :-1]).squeeze(-1)
+        logits = output.logits[:, :-1]
+        chosen = logits.log_softmax(-1).gather(-1, ids[:, 1:, None]).squeeze(-1)
+        return chosen, self.value_head(output.hidden_states[-1][:, :-1]).squeeze(-1), logits
 
     def learn(self, ids: torch.Tensor, old: list[Any], scores: torch.Tensor) -> None:
         """PPO, a minibatch of 16 after another."""
@@ -256,10 +262,12 @@ class Released:
             advantages, returns = gae(
                 rewards, values, mask, gamma=1.0, lam=0.95, bootstrap=torch.zeros_like(worth)
             )
-            now, judged = self.look(part)
+            now, judged, logits = self.look(part)
+            entropies = logits.logsumexp(-1) - (logits.softmax(-1) * logits).sum(-1)
             policy = clipped_surrogate(now, logprobs, advantages, clip=0.2)
             value = clipped_value_loss(judged, values, returns, clip=0.2)
-            (policy[mask].mean() + 0.1 * value[mask].mean()).backward()
+            loss = policy[mask].mean() + 0.0 * entropies[mask].mean() + 0.1 * value[mask].mean()
+            loss.backward()
             torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
             self.ppo.step()
             self.ppo.zero_grad()

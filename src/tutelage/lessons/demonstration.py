@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# Most tokens in a forward pass, whatever is allowed: a CPU's caches hold what they leave behind.
+# 16,384 tokens at once take a seventh longer.
+_AT_ONCE = {"cpu": 2_048}
+
+
 class Share(NamedTuple):
     """Which part of every batch a process takes."""
 
@@ -51,7 +56,8 @@ class Demonstration:
         self.blocks = blocks
         self.order = BlockOrder(len(blocks), seed)
         self.batch_size = batch_size
-        self.microbatch_size = microbatch_size or batch_size
+        most = max(1, _AT_ONCE.get(device.type, batch_size * blocks.length) // blocks.length)
+        self.microbatch_size = min(microbatch_size or batch_size, most)
         self.document_mask = document_mask
         self.device = device
         self.share = share

@@ -50,8 +50,8 @@ class Pretrain(Config):
     batch_size: PositiveInt = 16
     """Blocks per optimiser step, over all processes and micro-batches."""
     microbatch_size: PositiveInt | None = None
-    """Blocks per forward pass; lower it to save memory, results stay the same. Default: all that a
-    process has."""
+    """Most blocks per forward pass; lower it to save memory, results stay the same. On a CPU there
+    are never more than 2,048 tokens, which is fastest."""
     block_length: Annotated[int, Field(ge=2)] = 128
     """Tokens per block; at most the student's context."""
     document_mask: bool = False

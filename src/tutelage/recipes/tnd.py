@@ -90,7 +90,7 @@ class Tnd(Config):
     batch_size: PositiveInt = 128
     """Blocks per step of imitation, over all processes and micro-batches."""
     microbatch_size: PositiveInt | None = None
-    """Blocks per forward pass of imitation; lower it to save memory, results stay the same."""
+    """Most blocks per forward pass of imitation; lower it to save memory, results stay the same."""
     microbatch_tokens: PositiveInt | None = None
     """Most tokens of a forward pass of an update by interaction; likewise."""
     block_length: Annotated[int, Field(ge=2)] = 128

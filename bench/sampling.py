@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import GenerationConfig
 
+from tutelage.memory import keep_freed_memory
 from tutelage.models.student import StudentConfig
 from tutelage.models.student_module import Student
 from tutelage.rollout.engine import Sampling, sample
@@ -54,6 +55,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pairs", type=int, default=7, help="times that every arm takes a turn")
     options = parser.parse_args()
+    keep_freed_memory()  # as recipes do; it serves all arms
     arms = all_arms()
     for arm in arms.values():
         arm()  # warm up

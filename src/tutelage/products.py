@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """inputs @ weight.T + bias, in the types of these tensors or of autocast.
+    """Inputs @ weight.T + bias, in the types of these tensors or of autocast.
 
     Args:
         inputs: As (…, in).
@@ -38,7 +38,7 @@ def has_onednn(dtype: torch.dtype) -> bool:
 
 
 def multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """inputs @ weight.T + bias by oneDNN, without gradients; the weight may be packed."""
+    """Inputs @ weight.T + bias by oneDNN, without gradients; the weight may be packed."""
     return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
 
 

@@ -8,6 +8,7 @@ from tutelage.config import UserError
 from tutelage.data.corpora import TextCorpus
 from tutelage.data.packing import BlockOrder, Blocks, tokenize
 from tutelage.data.tokenizer import TokenizerConfig
+from tutelage.lessons import demonstration
 from tutelage.lessons.demonstration import Demonstration, Share
 from tutelage.models.student import StudentConfig
 
@@ -106,3 +107,21 @@ def test_rounds_go_on_where_the_state_was_taken(text: tuple) -> None:
         assert batch.name == again.name
     with pytest.raises(UserError, match="changed since"):
         other.load_state_dict({**state, "corpus": "another"})
+
+
+def test_a_cpu_reads_so_many_tokens_at_once(text: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PRE-1: in more portions the sum and the gradients are the same."""
+    blocks, tokenizer = text
+    found = []
+    for most in ({}, {"cpu": 2 * blocks.length + 1}):
+        monkeypatch.setattr(demonstration, "_AT_ONCE", most)
+        own = lesson(blocks)
+        student = StudentConfig(layers=1, heads=2, width=8, context=32).build(tokenizer, seed=0)
+        batch = own.batch(0)
+        losses = [own.loss(student, part)[0] for part in batch.microbatches]
+        torch.stack(losses).sum().backward()
+        grads = [p.grad.flatten() for p in student.parameters() if p.grad is not None]
+        found.append((len(losses), torch.stack(losses).sum().detach(), torch.cat(grads)))
+    (one, *whole), (several, *parts) = found
+    assert (one, several) == (1, 4)
+    torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-4)

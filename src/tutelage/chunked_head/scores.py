@@ -36,9 +36,7 @@ def scores(head: Head, task: Task, kept: list[Tensor] | None = None) -> Rows:
     return Rows(*(None if part[0] is None else torch.cat(part) for part in parts))  # pyright: ignore
 
 
-def _block_scores(
-    head: Head, task: Task, block: slice, kept: list[Tensor] | None
-) -> list[Rows]:
+def _block_scores(head: Head, task: Task, block: slice, kept: list[Tensor] | None) -> list[Rows]:
     """Scores of a block's strips; see `scores`."""
     found = []
     whole, ref_whole = task.logits(head, block)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from tutelage.rows import portions
 from tutelage.models.linear_layers import packed_weights
+from tutelage.rows import portions
 from tutelage.tensors import TokenScores
 
 if TYPE_CHECKING:

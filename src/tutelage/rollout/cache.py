@@ -87,9 +87,7 @@ class RoomyLayer(CacheLayerMixin):
 class RoomyCache(Cache):
     """The cache of all layers of a model whose layers all attend to everything before."""
 
-    def __init__(
-        self, num_layers: int, num_tokens: int, *, key_dtype: torch.dtype | None = None
-    ):
+    def __init__(self, num_layers: int, num_tokens: int, *, key_dtype: torch.dtype | None = None):
         """A cache without tokens.
 
         Args:

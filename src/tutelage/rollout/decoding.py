@@ -16,7 +16,13 @@ from torch import Tensor
 from tutelage.models.linear_layers import packed_weights
 from tutelage.models.student_module import States, Student
 from tutelage.rollout.attention import key_dtype, single_query_attention
-from tutelage.rollout.cache import RoomyCache, additive, prompt_mask, refuse_other_layers, rounded_up
+from tutelage.rollout.cache import (
+    RoomyCache,
+    additive,
+    prompt_mask,
+    refuse_other_layers,
+    rounded_up,
+)
 from tutelage.rollout.engine import Constraint, Rollout, Sampling
 from tutelage.rollout.policy import Policy
 from tutelage.rollout.rows import Row, assembled, continuation, new_rows, stop_place

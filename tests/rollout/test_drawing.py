@@ -5,7 +5,7 @@ import torch
 
 from models.students import gpt2, student_of, tokenizer_of
 from tutelage.rollout.attention import single_query_attention
-from tutelage.rollout.drawing import Choices
+from tutelage.rollout.drawing import Choices, largest
 from tutelage.rollout.engine import Sampling, sample
 
 
@@ -32,6 +32,22 @@ def test_what_has_no_probability_is_never_drawn():
     for uniform in (0.0, 0.5, 1 - 2**-24):
         drawn = Choices(probs, None, torch.ones(200)).draw(torch.full((200,), uniform))
         assert bool((probs.gather(1, drawn[:, None]) > 0).all())
+
+
+@pytest.mark.parametrize("vocab", [40, 1_024, 1_061])
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_largest_numbers_are_those_of_a_whole_order(vocab, number):
+    """PPO-3: with equal numbers, all in one block, in what no block holds, and with bans."""
+    rng = torch.Generator().manual_seed(vocab)
+    rows = torch.randint(0, 500, (30, vocab), generator=rng).float()
+    rows[0, 5:8] = 600
+    rows[1, -3:] = 700
+    rows[2, :] = -torch.inf
+    rows[3, 1:] = -torch.inf
+    values, columns = largest(rows, number)
+    assert torch.equal(values, rows.topk(number).values)
+    assert torch.equal(rows.gather(1, columns), values)
+    assert all(len(set(row)) == number for row in columns.tolist())
 
 
 @pytest.mark.parametrize("name", ["GPT2", "Llama"])

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from tutelage.models.linear_layers import packed_weights
 from tutelage.rows import portions
 from tutelage.tensors import TokenScores
 
@@ -91,7 +90,8 @@ def score_all(
     """What a student says of all responses of a rollout, without gradients."""
     device = student.base.device
     found: dict[str, Tensor] = {}
-    with torch.no_grad(), autocast(), packed_weights(student):
+    # One context for all portions, so that weights are cast once.
+    with torch.no_grad(), autocast():
         for indices, rows in _all_rows(rollout, microbatch_tokens, device):
             scores = rows.scores(student, temperature=temperature)
             for name, part in scores._asdict().items():

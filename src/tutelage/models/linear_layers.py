@@ -65,10 +65,12 @@ def _packed_product(layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """What a layer computes, with a copy of its weight; none if it is no such layer on a CPU."""
     if not isinstance(layer, (FastLinear, FastConv1D)):
         return None
+    if type(layer.weight) is not nn.Parameter or layer.weight.device.type != "cpu":
+        return None  # part of a sharded weight, or elsewhere
     dtype = layer.weight.dtype
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
-    if layer.weight.device.type != "cpu" or not has_onednn(dtype):
+    if not has_onednn(dtype):
         return None
     weight = layer.weight.T if isinstance(layer, FastConv1D) else layer.weight
     copy = packed(weight.to(dtype))

@@ -28,14 +28,16 @@ def test_products_are_those_of_pytorch(shape, bias):
 @needs_onednn
 @pytest.mark.parametrize("learned", ["ids", "w", "wb", "iwb"])
 @pytest.mark.parametrize("transposed", [True, False])
-def test_gradients_are_those_of_pytorch(learned, transposed):
+@pytest.mark.parametrize("shape", [(5,), (6, 5), (3, 6, 5), (0, 5)], ids=str)
+def test_gradients_are_those_of_pytorch(learned, transposed, shape):
     """X-5: whichever are asked for, also where the gradient that comes back is one number."""
     found = []
     for product in (linear, F.linear):
-        inputs = drawn(3, 6, 5, requires_grad="i" in learned)
+        inputs = drawn(*shape, requires_grad="i" in learned)
         weight = drawn(*((5, 4) if transposed else (4, 5)), requires_grad="w" in learned)
         bias = drawn(4, requires_grad="b" in learned)
-        output = product(inputs[:, ::2], weight.T if transposed else weight, bias)
+        rows = inputs.flip(0) if len(shape) < 3 else inputs[:, ::2]
+        output = product(rows, weight.T if transposed else weight, bias)
         (output.square().sum() + output.sum()).backward()
         found.append([part.grad for part in (inputs, weight, bias)])
     for own, expected in zip(*found, strict=True):

@@ -71,10 +71,10 @@ class _Linear(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         inputs, weight = ctx.saved_tensors
         needs_inputs, needs_weight, needs_bias = ctx.needs_input_grad
-        rows = grad.flatten(0, -2)
+        rows = grad.reshape(-1, grad.shape[-1])
         return (
             multiply(grad, weight.T) if needs_inputs else None,
             # Sums over positions are as fast in MKL.
-            rows.T @ inputs.flatten(0, -2) if needs_weight else None,
+            rows.T @ inputs.reshape(-1, inputs.shape[-1]) if needs_weight else None,
             rows.sum(0) if needs_bias else None,
         )

@@ -92,7 +92,8 @@ class _ChunkedHead(torch.autograd.Function):
         ctx: Any, *grad_outputs: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets, *rest = ctx.saved_tensors
-        rows, kept = Rows(*rest[: len(Rows._fields)]), rest[len(Rows._fields) :]
+        rows = Rows(*rest[: len(Rows._fields)])
+        kept = rest[len(Rows._fields) :]
         tensors = (hidden, weight, bias)
         with torch.autocast(hidden.device.type, enabled=False):
             head = Head(*tensors).cast(ctx.task.dtype)
@@ -100,7 +101,7 @@ class _ChunkedHead(torch.autograd.Function):
                 torch.zeros_like(tensor, dtype=ctx.task.exact) if needed else None
                 for tensor, needed in zip(tensors, ctx.needs_input_grad, strict=False)
             ]
-            pull = Pull.of(TokenScores(*grad_outputs), rows, targets)
+            pull = Pull.of(TokenScores(*grad_outputs), rows, targets)  # pyright: ignore
             if kept and pull.slopes is None:
                 add_kept(head, ctx.task, kept, pull, sums)
             else:

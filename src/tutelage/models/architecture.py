@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from tutelage.config import UserError
-from tutelage.models.linear_layers import FastLinear
+from tutelage.models.linear_layers import PLAIN_LINEAR
 from tutelage.tensors import generator
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def merge_adapter(base: "PreTrainedModel", weights: dict[str, Tensor]) -> dict[s
 def has_linear_head(model: "PreTrainedModel") -> bool:
     """Whether logits are no more than the output head's product with the trunk's hidden states."""
     head, trunk = model.get_output_embeddings(), model.get_decoder()
-    if type(head) not in (nn.Linear, FastLinear) or trunk is model:
+    if not isinstance(head, nn.Linear) or type(head) not in PLAIN_LINEAR or trunk is model:
         return False
     rng = generator(0, "has_linear_head")
     token_ids = torch.randint(head.out_features, (2, 4), generator=rng).to(model.device)

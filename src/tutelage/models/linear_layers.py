@@ -29,6 +29,9 @@ class FastConv1D(Conv1D):
 _FAST: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: FastLinear, Conv1D: FastConv1D}
 
 
+PLAIN_LINEAR = (nn.Linear, FastLinear)
+
+
 def speed_up(model: nn.Module) -> None:
     """Make a model's linear layers fast ones; they keep weights, names and hooks."""
     for module in model.modules():

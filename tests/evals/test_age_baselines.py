@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tutelage.evals.age_baselines import age_baselines, bag_of_words_ages, length_ages
@@ -19,6 +19,7 @@ def test_the_mean_is_that_of_the_training_texts_in_log2_steps():
 
 
 @given(st.lists(st.tuples(st.text(max_size=40), st.floats(0, 15)), min_size=2, max_size=30))
+@example([(10 * "0", 0.0), (10 * "0", 0.0), (10 * "0", 1.0)])
 def test_length_is_a_straight_line_through_the_training_texts(rows):
     """TND-4: least squares by NumPy, if there are two lengths; else the mean."""
     texts, ages = zip(*rows, strict=True)

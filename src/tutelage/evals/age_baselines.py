@@ -34,12 +34,14 @@ def age_baselines(
 
 
 def length_ages(train: Sequence[str], ages: Sequence[float], test: Sequence[str]) -> list[float]:
-    """Least squares on log2(1 + characters) of a text."""
+    """Least squares on log2(1 + characters) of a text; the mean if all texts are as long."""
     from sklearn.linear_model import LinearRegression
 
     def sizes(texts: Sequence[str]) -> list[list[float]]:
         return [[math.log2(1 + len(text))] for text in texts]
 
+    if len(set(map(len, train))) == 1:  # rounding would make a slope of nothing
+        return [math.fsum(ages) / len(ages)] * len(test)
     return LinearRegression().fit(sizes(train), ages).predict(sizes(test)).tolist()
 
 

@@ -4,6 +4,7 @@ For products in float32 PyTorch calls MKL on x86. On an AMD EPYC oneDNN takes fo
 time, and less where there are few rows; in bfloat16 PyTorch calls it by itself.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -28,9 +29,13 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     return multiply(inputs, weight, bias)
 
 
+@cache
 def has_onednn(dtype: torch.dtype) -> bool:
     """Whether this PyTorch and CPU multiply such numbers by oneDNN."""
-    if not torch.backends.mkldnn.is_available():
+    # Later versions may have other names for the operations of PyTorch's compiler.
+    if not (
+        torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    ):
         return False
     return dtype == torch.float32 or (
         dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()

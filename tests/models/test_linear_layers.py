@@ -9,6 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from models.students import OTHERS, gpt2, student_of
 from tutelage.models.linear_layers import FastConv1D, FastLinear, packed_weights, speed_up
+from tutelage.products import has_onednn
 
 TOKENS = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
 
@@ -89,6 +90,7 @@ def test_adapters_take_part_with_packed_weights():
             torch.testing.assert_close(student(TOKENS).logprobs, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.skipif(not has_onednn(torch.float32), reason="a PyTorch without oneDNN")
 def test_afterwards_the_weights_themselves_count_again():
     """Also when something goes wrong inside."""
     student = gpt2()

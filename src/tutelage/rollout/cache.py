@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 # Attention to each number of places is a product of a shape of its own, which oneDNN compiles and
-# keeps: one and a half megabytes for each in bfloat16. So there are only so many numbers.
+# keeps: nearly two megabytes for each in bfloat16. So there are only so many numbers.
 _PLACES = 16
 
 

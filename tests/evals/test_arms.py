@@ -265,3 +265,12 @@ def test_a_file_that_is_no_result_is_named(group):
     path.write_text('{"step": 2}')
     with pytest.raises(UserError, match="is not a result of the suite surprisal"):
         write_arms(group)
+
+
+def test_a_difference_that_rounds_to_nothing_has_no_direction():
+    """TND-6: nobody is "earlier by 0.00"."""
+    gap = SeedMean(mean=-0.003, low=None, high=None, n=1)
+    assert sentence("tnd", "clm", "steps", gap, num_words=84) == (
+        "On equal steps, tnd is as early as clm, within 0.005 log10 steps, with one seed (84 "
+        "words): how much of that is chance can't be told."
+    )

@@ -94,9 +94,12 @@ def sentence(name: str, baseline: str, axis: str, gap: SeedMean, *, num_words: i
     size = f"{abs(gap.mean):.{digits}f} log10 {unit}"
     words = f"{num_words:,} word{'' if num_words == 1 else 's'}"
     if gap.low is None or gap.high is None:
+        told = f"{way} than {baseline} by {size}"
+        if round(abs(gap.mean), digits) == 0:
+            told = f"as early as {baseline}, within 0.005 log10 {unit},"
         return (
-            f"On {equal}, {name} is {way} than {baseline} by {size} with one seed ({words}): how "
-            "much of that is chance can't be told."
+            f"On {equal}, {name} is {told} with one seed ({words}): how much of that is chance "
+            "can't be told."
         )
     seeds = f"{gap.n} seeds, {words}"
     if gap.low <= 0 <= gap.high:

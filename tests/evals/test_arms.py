@@ -269,6 +269,11 @@ def test_a_file_that_is_no_result_is_named(group):
 
 def test_a_difference_that_rounds_to_nothing_has_no_direction():
     """TND-6: nobody is "earlier by 0.00"."""
+    gap = SeedMean(mean=-0.003, low=-0.2, high=0.194, n=3)
+    assert sentence("tnd", "clm", "steps", gap, num_words=84) == (
+        "On equal steps, tnd and clm can't be told apart: the 95 % interval reaches from 0.20 "
+        "earlier to 0.19 later (3 seeds, 84 words)."
+    )
     gap = SeedMean(mean=-0.003, low=None, high=None, n=1)
     assert sentence("tnd", "clm", "steps", gap, num_words=84) == (
         "On equal steps, tnd is as early as clm, within 0.005 log10 steps, with one seed (84 "

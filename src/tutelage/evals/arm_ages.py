@@ -93,9 +93,10 @@ def sentence(name: str, baseline: str, axis: str, gap: SeedMean, *, num_words: i
     digits = 3 if is_narrow else 2
     size = f"{abs(gap.mean):.{digits}f} log10 {unit}"
     words = f"{num_words:,} word{'' if num_words == 1 else 's'}"
+    is_nothing = round(abs(gap.mean), digits) == 0
     if gap.low is None or gap.high is None:
         told = f"{way} than {baseline} by {size}"
-        if round(abs(gap.mean), digits) == 0:
+        if is_nothing:
             told = f"as early as {baseline}, within 0.005 log10 {unit},"
         return (
             f"On {equal}, {name} is {told} with one seed ({words}): how much of that is chance "
@@ -103,10 +104,11 @@ def sentence(name: str, baseline: str, axis: str, gap: SeedMean, *, num_words: i
         )
     seeds = f"{gap.n} seeds, {words}"
     if gap.low <= 0 <= gap.high:
+        mean = "" if is_nothing else f"{name} is {way} by {size}, but "
         return (
-            f"On {equal}, {name} and {baseline} can't be told apart: {name} is {way} by {size}, "
-            f"but the 95 % interval reaches from {abs(gap.low):.{digits}f} earlier to "
-            f"{abs(gap.high):.{digits}f} later ({seeds})."
+            f"On {equal}, {name} and {baseline} can't be told apart: {mean}the 95 % interval "
+            f"reaches from {abs(gap.low):.{digits}f} earlier to {abs(gap.high):.{digits}f} later "
+            f"({seeds})."
         )
     ends = sorted((abs(gap.low), abs(gap.high)))
     return (

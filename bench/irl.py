@@ -36,7 +36,7 @@ from transformers import PreTrainedTokenizerFast
 from tutelage.batch import Batch
 from tutelage.lessons.completions import Columns, Row
 from tutelage.lessons.imitation import Imitation, Portion, Terms
-from tutelage.models.attention import float32_attention
+from tutelage.models.attention import autocast_attention
 from tutelage.models.student import StudentConfig
 from tutelage.models.student_module import Student
 from tutelage.recipes.references import frozen
@@ -183,7 +183,7 @@ class Formula(InPortions):
 
 def full_logits(student: Any, token_ids: Tensor) -> Tensor:
     """Logits before every token but each row's first."""
-    with float32_attention(student.base):
+    with autocast_attention(student.base):
         return student.base(token_ids, use_cache=False).logits[:, :-1].float()
 
 

@@ -7,9 +7,10 @@ rewards by an age model, PPO over both, and an imitation of the texts (`--mode r
 - tutelage: the recipe's own session and loop, in its default precision.
 - released: the same work as the released code does it, written here: `generate` of Transformers for
   each author, up to 122 tokens in all; log-probabilities and values of student and reference in
-  passes of their own, over the prompt and, once more, the prompt with the text; rewards in batches
-  of 16 padded to the longest; PPO in minibatches of 16, with the entropy in its loss at weight 0;
-  imitation in batches of 32 whose gradients are collected; fp32, full logits.
+  passes of their own, over the prompt and, once more, the prompt with the text; ages of trials in
+  batches of 16 padded to the longest; PPO in minibatches of 16, with the entropy in its loss at
+  weight 0; imitation in batches of 32 whose gradients are collected; fp32, full logits, and the
+  activation that GPT-2 has by default in Transformers (the same function, in seven operations).
 
 `--size laptop` is a GPT-2 of 4 layers and width 256 with a vocabulary of 8,192; `--size gpt2-small`
 is the paper's. Teacher and age model have new weights: what they say costs as much as if they knew.
@@ -18,6 +19,7 @@ The first turn of each is not counted, unless `--cold` says so: those of a large
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
@@ -169,9 +171,11 @@ class Released:
         self.tokenizer = tokenizer
         config = GPT2Config.from_pretrained(folder / "teacher")
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        config.activation_function = "gelu_new"  # as in a `GPT2Config` nobody sets it in
         self.student = GPT2LMHeadModel(config).to(self.device)
         self.value_head = torch.nn.Linear(config.n_embd, 1).to(self.device)
-        self.teacher = GPT2LMHeadModel.from_pretrained(folder / "teacher").to(self.device).eval()
+        self.teacher = GPT2LMHeadModel.from_pretrained(folder / "teacher", config=config)
+        self.teacher = self.teacher.to(self.device).eval()
         self.reward = GPT2ForSequenceClassification.from_pretrained(folder / "age")
         self.reward = self.reward.to(self.device).eval()
         self.reward.config.pad_token_id = tokenizer.pad_token_id
@@ -191,7 +195,8 @@ class Released:
         prompts = prompts.to(self.device)
         texts = [self.write(model, prompts) for model in (self.student, self.teacher)]
         marks.append(time.perf_counter())
-        scores = torch.cat([self.score(ids) for ids in texts])
+        known = torch.full((BATCH,), math.log2(TEACHER_STEP), device=self.device)
+        scores = torch.cat([self.score(texts[0]), known])
         marks.append(time.perf_counter())
         width = max(ids.shape[1] for ids in texts)
         learned = torch.cat([F.pad(t, (0, width - t.shape[1]), value=0) for t in texts])

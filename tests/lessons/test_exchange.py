@@ -127,10 +127,16 @@ def test_texts_are_worth_what_their_age_says_at_the_learner_s_step(shape):
 
 @pytest.mark.parametrize("texts", [("trials", "demonstrations"), ("demonstrations",)])
 def test_the_released_code_knows_the_age_of_demonstrations(texts):
-    """TND-3."""
-    student = student_of()
-    stage = exchange(student, texts=texts, known_age=math.log2(1000))
+    """TND-3: and its age model reads trials alone."""
+    student, read = student_of(), []
+
+    def noted(prompts, responses, **columns):
+        read.extend(responses)
+        return ages(prompts, responses)
+
+    stage = exchange(student, texts=texts, known_age=math.log2(1000), age_model=noted)
     (batch,) = rounds(trial(student, stage), student)
+    assert read == [row["response"] for row in batch.samples if row["author"] == "student"]
     for row in batch.samples:
         known = row["author"] == "demonstrator"
         age = math.log2(1000) if known else len((row["prompt"] + row["response"]).split()) / 3

@@ -158,9 +158,7 @@ class Exchange:
         """Age and worth of every text."""
         if self.age_model is None:  # texts that are only imitated
             return Scores(torch.zeros(len(rollout.responses)), {})
-        ages = self.ages([prompt.text for prompt in prompts], rollout.responses)
-        if self.known_age is not None and DEMONSTRATIONS in self.writers:
-            ages[self.voices - 1 :: self.voices] = self.known_age
+        ages = self.all_ages([prompt.text for prompt in prompts], rollout.responses)
         if twin is None:
             baseline = torch.full_like(ages, math.log2(step))
         else:
@@ -168,6 +166,16 @@ class Exchange:
             baseline = of_twin.repeat_interleave(self.voices)
         worth = age_reward(ages, baseline, self.shape)
         return Scores(worth, {"age": ages, "baseline": baseline})
+
+    def all_ages(self, prompts: list[str], responses: list[str]) -> Tensor:
+        """Of trials and demonstrations; if the latter's is known, nobody is asked for it."""
+        if self.known_age is None or DEMONSTRATIONS not in self.writers:
+            return self.ages(prompts, responses)
+        ages = torch.full((len(responses),), self.known_age)
+        if TRIALS in self.writers:
+            trials = slice(None, None, self.voices)
+            ages[trials] = self.ages(prompts[trials], responses[trials])
+        return ages
 
     def ages(self, prompts: list[str], responses: list[str]) -> Tensor:
         """What the age model says, in log2 steps."""

@@ -18,7 +18,7 @@ from tutelage.models.architecture import (
     takes_positions,
     without_progress_bars,
 )
-from tutelage.models.attention import float32_attention
+from tutelage.models.attention import autocast_attention
 from tutelage.models.joined import FIRST, SECOND, ends_of, mask_of, positions_of
 from tutelage.models.linear_layers import speed_up
 from tutelage.models.readout_modules import LinearScore
@@ -173,7 +173,7 @@ class RewardModel(nn.Module):
         """The last hidden states of a decoder-only trunk."""
         inputs: dict[str, Any] = {"position_ids": positions} if takes_positions(self.base) else {}
         inputs |= {"input_ids": token_ids, "attention_mask": mask, "use_cache": False}
-        with float32_attention(self.base):
+        with autocast_attention(self.base):
             return self.model(**inputs).last_hidden_state
 
     @property

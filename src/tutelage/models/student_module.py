@@ -20,7 +20,7 @@ from tutelage.models.architecture import (
     takes_positions,
     without_progress_bars,
 )
-from tutelage.models.attention import float32_attention
+from tutelage.models.attention import autocast_attention
 from tutelage.models.linear_layers import speed_up
 from tutelage.models.reference import ALONE, Compared, read_reference
 from tutelage.run_folder import write_folder
@@ -155,7 +155,7 @@ class Student(nn.Module):
     def read(self, **inputs: Any) -> "States":
         """What the trunk makes of tokens; the arguments are those of the Transformers model."""
         needs_hidden = self.value_head is not None
-        with float32_attention(self.base):
+        with autocast_attention(self.base):
             if self.has_chunked_head:
                 return States(self.base.get_decoder()(**inputs).last_hidden_state, None)
             output = self.base(**inputs, output_hidden_states=needs_hidden)

@@ -42,19 +42,9 @@ def has_onednn(dtype: torch.dtype) -> bool:
     )
 
 
-def multiply(
-    inputs: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: bool = False
-) -> Tensor:
-    """Inputs @ weight.T + bias by oneDNN, without gradients.
-
-    Args:
-        inputs: As (…, in).
-        weight: As (out, in); it may be packed.
-        bias: As (out).
-        gelu: Give the GELU, approximated by tanh, of that.
-    """
-    after = ("gelu", [], "tanh") if gelu else ("none", [], "")
-    return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, *after)
+def multiply(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Inputs @ weight.T + bias by oneDNN, without gradients; the weight may be packed."""
+    return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
 
 
 def packed(weight: Tensor) -> Tensor:

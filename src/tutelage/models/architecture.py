@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from tutelage.config import UserError
-from tutelage.models.linear_layers import PLAIN_LINEAR
+from tutelage.models.fast_layers import PLAIN_LINEAR
 from tutelage.tensors import generator
 
 if TYPE_CHECKING:

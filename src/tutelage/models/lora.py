@@ -40,7 +40,7 @@ class Lora(Config):
         from peft import LoraConfig, get_peft_model
         from transformers.pytorch_utils import Conv1D
 
-        layers = linear_layers(model)
+        layers = fast_layers(model)
         for target in self.targets:
             if target not in layers:
                 nearest = difflib.get_close_matches(target, layers, n=1, cutoff=0.0)[0]
@@ -63,7 +63,7 @@ class Lora(Config):
             return get_peft_model(model, config)  # pyright: ignore[reportReturnType]
 
 
-def linear_layers(model: PreTrainedModel) -> dict[str, type]:
+def fast_layers(model: PreTrainedModel) -> dict[str, type]:
     """Names and types of a model's linear layers, its output head left out."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D

@@ -19,8 +19,8 @@ from tutelage.models.architecture import (
     without_progress_bars,
 )
 from tutelage.models.attention import autocast_attention
+from tutelage.models.fast_layers import speed_up
 from tutelage.models.joined import FIRST, SECOND, ends_of, mask_of, positions_of
-from tutelage.models.linear_layers import speed_up
 from tutelage.models.readout_modules import LinearScore
 from tutelage.models.readouts import LastToken
 from tutelage.models.reward_folder import FACTS, READOUT, Facts

@@ -21,7 +21,7 @@ from tutelage.models.architecture import (
     without_progress_bars,
 )
 from tutelage.models.attention import autocast_attention
-from tutelage.models.linear_layers import speed_up
+from tutelage.models.fast_layers import speed_up
 from tutelage.models.reference import ALONE, Compared, read_reference
 from tutelage.run_folder import write_folder
 from tutelage.tensors import TokenScores, generator, row_entropies, whole_scores

@@ -66,12 +66,11 @@ class Scorer:
         """The scores, with a note on each text that was too long."""
         import torch
 
-        from tutelage.models.linear_layers import packed_weights
         from tutelage.rows import portions
 
         rows = self._rows(prompts, responses)
         scores = torch.zeros(len(rows))  # made outside inference mode, so that others may use it
-        with torch.inference_mode(), packed_weights(self.model):
+        with torch.inference_mode():
             lengths = [len(row.token_ids) for row in rows]
             for batch in portions(lengths, range(len(rows)), self.batch_tokens):
                 scores[batch] = self._score([rows[index].token_ids for index in batch])

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tutelage.models.linear_layers import packed_weights
+from tutelage.models.fast_layers import packed_weights
 from tutelage.models.student_module import States, Student
 from tutelage.rollout.attention import key_dtype, single_query_attention
 from tutelage.rollout.cache import (

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.activations import GELUTanh, NewGELUActivation
-from transformers.models.gpt2.modeling_gpt2 import GPT2MLP
+from transformers.activations import NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from tutelage.products import has_onednn, linear, multiply, packed
@@ -61,43 +60,26 @@ def packed_weights(model: nn.Module) -> Iterator[None]:
 
     For passes without gradients, between which weights don't change. Packing takes as long as
     copying; with few rows at once, such as one new token of 64 texts, products in float32 then take
-    three quarters of the time, and those in bfloat16 nine tenths, without casts of weights. The
-    activations of GPT-2 become part of the products before them; in bfloat16 they are then those of
-    numbers that have not been rounded yet.
+    three quarters of the time, and those in bfloat16 nine tenths, without casts of weights.
 
     Args:
         model: Any module, of which `speed_up` has seen the layers.
     """
     assert not torch.is_grad_enabled()
-    followers = {
-        mlp.c_fc: mlp.act
-        for mlp in model.modules()
-        if isinstance(mlp, GPT2MLP) and type(mlp.act) in (FastGelu, GELUTanh)
-    }
-    changed: list[nn.Module] = []
+    layers = []
     try:
         for module in model.modules():
-            act = followers.get(module)
-            if (product := _packed_product(module, gelu=act is not None)) is None:
-                continue
-            module.forward = product
-            changed.append(module)
-            if act is not None:
-                act.forward = _unchanged
-                changed.append(act)
+            if (product := _packed_product(module)) is not None:
+                module.forward = product
+                layers.append(module)
         yield
     finally:
-        for module in changed:
+        for module in layers:
             del module.forward
 
 
-def _packed_product(layer: nn.Module, *, gelu: bool) -> Callable[[Tensor], Tensor] | None:
-    """What a layer computes, with a copy of its weight; none if it is no such layer on a CPU.
-
-    Args:
-        layer: Any module.
-        gelu: Give the GELU, approximated by tanh, of what the layer computes.
-    """
+def _packed_product(layer: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """What a layer computes, with a copy of its weight; none if it is no such layer on a CPU."""
     if not isinstance(layer, (FastLinear, FastConv1D)):
         return None
     if type(layer.weight) is not nn.Parameter or layer.weight.device.type != "cpu":
@@ -110,8 +92,4 @@ def _packed_product(layer: nn.Module, *, gelu: bool) -> Callable[[Tensor], Tenso
     weight = layer.weight.T if isinstance(layer, FastConv1D) else layer.weight
     copy = packed(weight.to(dtype))
     bias = None if layer.bias is None else layer.bias.detach().to(dtype)
-    return lambda inputs: multiply(inputs.to(dtype), copy, bias, gelu=gelu)
-
-
-def _unchanged(inputs: Tensor) -> Tensor:
-    return inputs
+    return lambda inputs: multiply(inputs.to(dtype), copy, bias)

@@ -3,11 +3,15 @@
 import pytest
 import torch
 from scipy import stats
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
 from models.students import OTHERS, VOCAB, gpt2, student_of, tokenizer_of
 from tutelage.config import UserError
 from tutelage.models.student_module import Student, new_value_head
 from tutelage.rollout.engine import Sampling, sample
+from tutelage.rollout.generate import spare_ids
 
 PROMPTS = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 1, 2], [9, 9], [3, 1], [2]]
 DECODED = ["GPT2", *OTHERS]
@@ -195,6 +199,34 @@ def test_kept_mass_and_support_are_those_of_the_definition(engine):
             )
     everything = take(student, max_tokens=5)
     torch.testing.assert_close(everything.kept_mass, torch.ones_like(everything.kept_mass))
+
+
+@pytest.mark.parametrize("engine", ["tutelage", "transformers"])
+@pytest.mark.parametrize("options", [{}, {"top_k": 5}, {"banned_tokens": (2,)}], ids=str)
+def test_rows_that_fill_a_vocabulary_up_are_never_drawn(engine, options):
+    """PPO-3: a model may have more embeddings than there are tokens."""
+    size = VOCAB - 17
+    student = lively(gpt2())
+    sampling = Sampling(max_tokens=12, engine=engine, **options)
+    rollout = sample(student, tokenizer_of(size), [[1, 2]] * 32, sampling, seed=0)
+    drawn = {token for row in rollout.response_ids for token in row}
+    assert max(drawn) < size
+    assert len(drawn) > size // 2
+    plain = take(student, [[1, 2]] * 32, engine=engine, **options)
+    assert max(token for row in plain.response_ids for token in row) >= size
+
+
+def test_numbers_without_a_token_are_never_drawn():
+    """PPO-3: wherever they are; those that have one can be."""
+    tokenizer = tokenizer_of(VOCAB - 17)
+    holes = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"a": 0, "b": 9, "c": VOCAB - 1}, unk_token="a")),
+        eos_token="c",
+    )
+    assert spare_ids(gpt2().base, tokenizer) == list(range(VOCAB - 17, VOCAB))
+    assert spare_ids(gpt2().base, tokenizer_of()) == []
+    rollout = sample(gpt2(), holes, [[0]] * 64, Sampling(max_tokens=6), seed=0)
+    assert {token for row in rollout.response_ids for token in row} == {0, 9, VOCAB - 1}
 
 
 def test_constraints_see_each_row_and_decide():

@@ -174,3 +174,14 @@ def test_a_real_model_continues_each_prompt_as_it_would_alone(shared_data):
     assert [together[i] for i in range(len(batch))] == [response for (response,) in alone]
     assert together[0].startswith(", there was a little girl named Lily.")
     assert together[3][0] == " "
+
+
+@pytest.mark.parametrize("greedy", [False, True])
+def test_rows_that_fill_a_vocabulary_up_are_never_drawn(model, greedy):
+    """X-1: a model may have more embeddings than there are tokens."""
+    few = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS[:5])}))
+    few.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=few, eos_token="<eos>")
+    drawn = generate(model, tokenizer, ["a", "b"] * 8, max_tokens=8, greedy=greedy)
+    counts = [len(tokenizer(text)["input_ids"]) for text in drawn]
+    assert max(counts) == 8

@@ -56,6 +56,7 @@ def generate(
         do_sample=not greedy,
         eos_token_id=tokenizer.eos_token_id if eos is None else eos,
         pad_token_id=padding_token(tokenizer),
+        suppress_tokens=spare_ids(model, tokenizer) or None,
         **sampling,
     )
     responses: list[str] = []
@@ -100,6 +101,14 @@ def padding_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """Any token will do: what is padding is known from lengths."""
     known = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     return next(token for token in known if isinstance(token, int))
+
+
+def spare_ids(model: PreTrainedModel | PeftModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Rows of a model's output that are no tokens: some models fill their vocabulary up."""
+    rows = model.config.get_text_config().vocab_size
+    if rows <= len(tokenizer):
+        return []
+    return sorted(set(range(rows)) - set(tokenizer.get_vocab().values()))
 
 
 @contextmanager

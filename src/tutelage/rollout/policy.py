@@ -11,6 +11,7 @@ from torch import Tensor
 from tutelage.models.student_module import States, Student
 from tutelage.rollout.drawing import Choices, choices, distribution
 from tutelage.rollout.engine import Constraint, Sampling, banned_ids, end_tokens
+from tutelage.rollout.generate import spare_ids
 
 
 class Outlook(NamedTuple):
@@ -33,7 +34,8 @@ class Policy:
         self.sampling = sampling
         self.constraint = constraint
         self.device = student.base.device
-        ends, banned = end_tokens(student, tokenizer), banned_ids(sampling, tokenizer)
+        ends = end_tokens(student, tokenizer)
+        banned = [*banned_ids(sampling, tokenizer), *spare_ids(student.base, tokenizer)]
         self.ends = torch.tensor(ends, dtype=torch.long, device=self.device)
         self.banned = torch.tensor(banned, dtype=torch.long, device=self.device)
 

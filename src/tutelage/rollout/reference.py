@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tutelage.config import UserError
 from tutelage.models.student_module import Student
-from tutelage.rollout.engine import Constraint, Rollout, Sampling, banned_ids, end_tokens
+from tutelage.rollout.engine import Constraint, Rollout, Sampling
 from tutelage.rollout.generate import padding_token, seeded_sampling
 from tutelage.rollout.policy import Policy
 from tutelage.rollout.rows import Row, assembled, continuation, new_rows, stop_place
@@ -39,20 +39,18 @@ def generate_rollout(
         ordered = sorted(rows, key=lambda row: (row.limit, len(row.prompt)))
         for start in range(0, len(rows), sampling.rows_at_once):
             batch = ordered[start : start + sampling.rows_at_once]
-            written = _continued(student, tokenizer, batch, sampling, seed)
+            written = _continued(policy, tokenizer, batch, seed)
             for row, new in zip(batch, written, strict=True):
                 _finish(row, new, tokenizer, sampling, policy.ends.tolist())
                 row.tracks = _tracks(policy, row)
     return assembled(rows, tokenizer, sampling)
 
 
-def _continued(
-    student: Student, tokenizer: Any, rows: list[Row], sampling: Sampling, seed: int
-) -> list[list[int]]:
+def _continued(policy: Policy, tokenizer: Any, rows: list[Row], seed: int) -> list[list[int]]:
     """New tokens of each row, with what may stand behind an end."""
     from transformers import GenerationConfig
 
-    model = student.model
+    model, sampling = policy.student.model, policy.sampling
     width = max(len(row.prompt) for row in rows)
     lengths = torch.tensor([len(row.prompt) for row in rows])
     padding = padding_token(tokenizer)
@@ -65,9 +63,9 @@ def _continued(
         temperature=sampling.temperature,
         top_k=sampling.top_k,
         top_p=sampling.top_p,
-        suppress_tokens=banned_ids(sampling, tokenizer) or None,
+        suppress_tokens=policy.banned.tolist() or None,
         stop_strings=list(sampling.stop) or None,
-        eos_token_id=end_tokens(student, tokenizer) or None,
+        eos_token_id=policy.ends.tolist() or None,
         pad_token_id=padding,
     )
     inputs = {"attention_mask": mask.long().to(model.device)}

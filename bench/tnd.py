@@ -4,7 +4,7 @@ Prints one JSON line. A cycle is three steps of imitation (128 blocks of 128 tok
 interaction: 128 prompts of 5 tokens, a trial and a demonstration of 128 tokens in all for each,
 rewards by an age model, PPO over both, and an imitation of the texts (`--mode released_code`).
 
-- tutelage: the recipe's own session and loop, in its default precision.
+- tutelage: the recipe's own session and loop, in its default precision, PPO in minibatches of 16.
 - released: the same work as the released code does it, written here: `generate` of Transformers for
   each author, up to 122 tokens in all; log-probabilities and values of student and reference in
   passes of their own, over the prompt and, once more, the prompt with the text; ages of trials in
@@ -40,6 +40,7 @@ from transformers import (
 
 from tutelage.data.grammar import NurseryCorpus
 from tutelage.data.tokenizer import TokenizerConfig
+from tutelage.lessons.updates import PpoUpdate
 from tutelage.models.readouts import LastToken
 from tutelage.models.reward_folder import Facts
 from tutelage.models.reward_model import Trunk
@@ -51,7 +52,7 @@ from tutelage.run_folder import RunFolder
 from tutelage.train.compute import ComputeConfig
 from tutelage.train.loop import train
 
-BATCH, LENGTH, PROMPT = 128, 128, 5
+BATCH, LENGTH, PROMPT, MINIBATCH = 128, 128, 5, 16
 RELEASED_LENGTH = LENGTH - PROMPT - 1
 GOAL = 3.0
 TEACHER_STEP = 1000
@@ -124,6 +125,7 @@ class Ours:
             student=StudentConfig(**shape(size)),
             demonstrator=Demonstrator(path=str(folder / "teacher"), step=TEACHER_STEP),
             age=AgeModel(path=str(folder / "age")),
+            update=PpoUpdate(epochs=1, minibatch_size=MINIBATCH),
         )
         run = RunFolder(folder / "run")
         compute = ComputeConfig(use_cpu=not torch.cuda.is_available()).build()
@@ -136,7 +138,7 @@ class Ours:
         self.marks = {"imitation": 0.0, "sample": 0.0, "reward": 0.0, "score": 0.0, "update": 0.0}
         began = time.perf_counter()
         updates = sum(
-            session.learners[name].lesson.steps_per_round if name != "trial" else 1
+            session.learners[name].lesson.steps_per_round
             for round in range(progress.round, progress.round + 4)
             for name in session.curriculum(round)
         )
@@ -202,8 +204,8 @@ class Released:
         learned = torch.cat([F.pad(t, (0, width - t.shape[1]), value=0) for t in texts])
         ids = torch.cat([torch.cat([prompts] * len(texts)), learned], dim=1)
         with torch.no_grad():
-            old = [self.look(part)[:2] for part in ids.split(16)]
-            for part in ids.split(16):
+            old = [self.look(part)[:2] for part in ids.split(MINIBATCH)]
+            for part in ids.split(MINIBATCH):
                 self.look(part)  # the reference, which is the student itself
         marks.append(time.perf_counter())
         self.learn(ids, old, scores)
@@ -258,7 +260,7 @@ class Released:
         """PPO, a minibatch of 16 after another."""
         self.student.eval()
         for part, (logprobs, values), worth in zip(
-            ids.split(16), old, scores.split(16), strict=True
+            ids.split(MINIBATCH), old, scores.split(MINIBATCH), strict=True
         ):
             mask = torch.zeros_like(logprobs, dtype=torch.bool)
             mask[:, PROMPT - 1 :] = True

@@ -7,10 +7,12 @@ import random
 import re
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from recipes.pretraining import finish, process, rows, weights
 from recipes.trying import options, write_student
@@ -178,16 +180,19 @@ def score(prompts, responses):
 """
 
 
+@pytest.mark.parametrize("calls", ["", ".."], ids=["third round", "first round"])
 def test_a_reward_that_fails_stops_the_run_and_it_can_go_on(
-    student: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    calls: str, student: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    """PPO-3: one sentence with the sample; once mended, the run ends like one without a failure."""
+    """PPO-3: one sentence with the sample; once mended, the run ends like one without a failure,
+    and an optimiser that has taken no step yet has no memory of having been saved.
+    """
     code = tmp_path / "scorer.py"
     code.write_text(REWARD)
     settings = {"reward__kind": "function", "reward__path": f"{code}:score", "rounds": 4}
     whole, out = tmp_path / "whole", tmp_path / "out"
     assert main(options(student, whole, **settings)) == 0
-    (tmp_path / "trap").touch()
+    (tmp_path / "trap").write_text(calls)
     assert main(options(student, out, **settings)) == 1
     said = " ".join("".join(capsys.readouterr()).split())
     assert "nan for sample 2 of 16 (prompt 'the cat', response" in said
@@ -196,6 +201,29 @@ def test_a_reward_that_fails_stops_the_run_and_it_can_go_on(
     assert main(["ppo", "--resume", str(out)]) == 0
     assert rows(out) == rows(whole)
     assert weights(out) == weights(whole)
+
+
+RANKED = """
+import os
+
+
+def score(responses):
+    bad = float("nan") if os.environ["RANK"] == "1" else 0.0
+    return [bad] * len(responses)
+"""
+
+
+def test_a_reward_that_fails_in_another_process_says_why(student: Path, tmp_path: Path) -> None:
+    """PPO-3, X-5: only the main process speaks, so it tells what another one met."""
+    code = tmp_path / "ranked.py"
+    code.write_text(RANKED)
+    settings = {"reward__kind": "function", "reward__path": f"{code}:score"}
+    settings["compute__use_cpu"] = False  # launch finds out by itself
+    launch = ["launch", "--processes", "2", "--", *options(student, tmp_path / "run", **settings)]
+    running = process(launch)
+    said = " ".join(finish(running).split())
+    assert running.returncode == 1, said
+    assert "returned nan for sample 1 of 8 (prompt 'the cat', response" in said
 
 
 def test_a_policy_that_runs_away_is_stopped(student: Path, tmp_path: Path) -> None:
@@ -211,6 +239,25 @@ def test_a_policy_that_runs_away_is_stopped(student: Path, tmp_path: Path) -> No
     assert "trial/kl" not in rows(out)[0]
 
 
+def test_a_round_that_was_stopped_is_done_again(student: Path, tmp_path: Path) -> None:
+    """X-3: a run that the limit stopped within a round goes on from before it, with a higher one."""
+    settings = {"kl__reference": "none", "rounds": 3, "saving__resume_rounds": 1}
+    settings |= {"optim__lr": 0.02, "optim__warmup_steps": 8}
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert main(options(student, whole, **settings)) == 0
+    moved = [row["trial/policy_kl"] for row in rows(whole)]
+    # Four updates a round: the third of the second round is beyond it, and none before.
+    limit = (max(moved[:6]) + moved[6]) / 2
+    assert moved[6] > max(moved[:6])
+    assert main(options(student, out, **settings, kl__limit=limit)) == 1
+    assert len(rows(out)) == 7
+    config = out / "config.yaml"
+    config.write_text(config.read_text().replace(f"limit: {limit}", "limit: null"))
+    assert main(["ppo", "--resume", str(out)]) == 0
+    assert rows(out) == rows(whole)
+    assert weights(out) == weights(whole)
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -224,6 +271,9 @@ def test_a_policy_that_runs_away_is_stopped(student: Path, tmp_path: Path) -> No
         ({"reward__kind": "gsm8k"}, "needs a column answer"),
         ({"optim__schedule": "linear", "rounds": None}, "Give --rounds too"),
         ({"reward__kind": "contians"}, "contains"),
+        ({"kl__reference": "./none"}, "--kl.reference ./none holds no model"),
+        ({"rollout__banned_tokens": 300}, "--rollout.banned-tokens 300 is no token"),
+        ({"rollout__banned_words": "zebra"}, "--rollout.banned-words zebra is more than one"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
@@ -251,6 +301,55 @@ def test_a_reference_with_other_tokens_is_refused(
     out = tmp_path / "run"
     assert main(options(student, out, kl__reference=tmp_path / "other")) == 2
     assert "has other tokens than the student" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def changed(student: Path, folder: Path, change: Callable[[Any], None]) -> Path:
+    """The student's tokenizer beside another model."""
+    tokenizer = AutoTokenizer.from_pretrained(student)
+    config = AutoConfig.from_pretrained(student)
+    change(config)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def shorten(config: Any) -> None:
+    config.n_positions = 8
+
+
+def drop_tokens(config: Any) -> None:
+    config.vocab_size -= 10
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (shorten, "reads at most 8 tokens, but texts may have 11. "),
+        (drop_tokens, "has embeddings for 290 only."),
+    ],
+)
+def test_a_reference_that_can_not_read_what_is_written_is_refused(
+    student: Path, tmp_path: Path, change: Any, said: str, capsys: pytest.CaptureFixture
+) -> None:
+    """PPO-3: before anything is written."""
+    other, out = changed(student, tmp_path / "other", change), tmp_path / "run"
+    assert main(options(student, out, kl__reference=other)) == 2
+    printed = " ".join(capsys.readouterr().err.split())
+    assert f"--kl.reference {other}" in printed
+    assert said in printed
+    assert "--tokenizer.path" not in printed
+    assert not out.exists()
+
+
+def test_a_reference_without_a_tokenizer_is_refused(
+    student: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """PPO-3: the message is about the option that was given."""
+    other, out = tmp_path / "other", tmp_path / "run"
+    AutoModelForCausalLM.from_pretrained(student).save_pretrained(other)
+    assert main(options(student, out, kl__reference=other)) == 2
+    assert f"--kl.reference {other} can't be used. " in capsys.readouterr().err
     assert not out.exists()
 
 

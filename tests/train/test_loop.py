@@ -143,14 +143,14 @@ def test_lessons_alternate_by_round_and_keep_their_own_optimisers(compute: Compu
 
 
 def test_a_hook_ends_the_run_at_once(compute: Compute) -> None:
-    """P24: a limit is not passed by further steps of the same round."""
+    """P24: a limit is not passed by further steps of the same round, which has no end then."""
     inputs, targets = numbers(4)
     student, lesson = linear(), Squares([batch_of(inputs, targets, [4], 4)] * 3)
 
     def stop(progress: Progress) -> None:
         progress.stop = Stop("enough", 0) if progress.step == 4 else progress.stop
 
-    progress = Progress()
+    progress, ends = Progress(), []
     train(
         student,
         {"squares": learner(student, lesson)},
@@ -159,8 +159,9 @@ def test_a_hook_ends_the_run_at_once(compute: Compute) -> None:
         compute=compute,
         progress=progress,
         after_step=[stop],
+        after_round=[lambda progress: ends.append(progress.round)],
     )
-    assert (progress.step, progress.round) == (4, 2)
+    assert (progress.step, progress.round, ends) == (4, 1, [1])
 
 
 def test_a_round_may_have_several_lessons(compute: Compute) -> None:

@@ -37,6 +37,18 @@ def test_the_first_update_has_the_first_rate_and_the_last_the_final_one(total: i
     assert rates == pytest.approx([1e-2 * 0.1 ** (n / max(total - 1, 1)) for n in range(total)])
 
 
+def test_a_constant_rate_has_its_warm_up() -> None:
+    """X-1: by hand."""
+    settings = Optim(lr=1e-2, schedule="constant", warmup_steps=4)
+    optimizer, scheduler = settings.build(torch.nn.Linear(2, 1), total_steps=6)
+    rates = []
+    for _ in range(6):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == pytest.approx([0, 0.0025, 0.005, 0.0075, 0.01, 0.01])
+
+
 @pytest.mark.parametrize("kind", ["adam", "adamw"])
 def test_each_kind_decays_weights_its_own_way(kind: str) -> None:
     """RM-5: a first step by hand; biases have no decay."""

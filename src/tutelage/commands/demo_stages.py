@@ -139,7 +139,7 @@ def students(story: Story) -> int:
         ),
         age=AgeModel(path=str(story.out / "age" / "checkpoints" / "best")),
         rollout=writing,
-        optim=Optim(lr=1e-3, schedule="constant", warmup_steps=20),
+        optim=Optim(lr=1e-3, schedule="constant", warmup_steps=0),
         interaction_optim=Optim(
             lr=1e-4, schedule="constant", warmup_steps=0, weight_decay=0.0, eps=1e-5
         ),

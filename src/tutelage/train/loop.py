@@ -100,7 +100,10 @@ def train(
     after_step: Sequence[Hook] = (),
     after_round: Sequence[Hook] = (),
 ) -> None:
-    """Train until `steps` updates are done or a hook sets `progress.stop`."""
+    """Train until `steps` updates are done or a hook sets `progress.stop`.
+
+    A round that a hook stops has no end: the run can go on from its beginning only.
+    """
     while progress.step < steps and progress.stop is None:
         progress.round_began = progress.step
         for name in curriculum(progress.round):
@@ -110,10 +113,12 @@ def train(
                 step(student, learners[name], batch, compute, progress, began)
                 for hook in after_step:
                     hook(progress)
-                if progress.step >= steps or progress.stop is not None:
+                if progress.step >= steps:
                     break
+                if progress.stop is not None:
+                    return
                 began = perf_counter()
-            if progress.step >= steps or progress.stop is not None:
+            if progress.step >= steps:
                 break
         progress.round += 1
         for hook in after_round:

@@ -91,7 +91,8 @@ class Optim(Config):
             return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         own = {"min_lr_rate": 0.1} if self.schedule == "cosine_with_min_lr" else {}
         scheduler = get_scheduler(
-            self.schedule,
+            # Transformers' own "constant" has no warm-up.
+            "constant_with_warmup" if self.schedule == "constant" else self.schedule,
             optimizer,
             num_warmup_steps=warmup_steps,
             num_training_steps=total_steps,

@@ -120,9 +120,12 @@ class ResumePoints:
             "student": get_model_state_dict(self.student, options=options),
             "learners": {
                 name: {
+                    # PyTorch takes a step with an optimiser to ask one that has taken none.
                     "optimizer": get_optimizer_state_dict(
                         self.student, learner.optimizer, options=options
-                    ),
+                    )
+                    if learner.optimizer.state
+                    else None,
                     "scheduler": learner.scheduler.state_dict(),
                     "lesson": learner.lesson.state_dict(),
                 }
@@ -144,9 +147,10 @@ class ResumePoints:
         set_model_state_dict(self.student, state["student"], options=options)
         for name, learner in self.learners.items():
             saved = state["learners"][name]
-            set_optimizer_state_dict(
-                self.student, learner.optimizer, saved["optimizer"], options=options
-            )
+            if saved["optimizer"] is not None:
+                set_optimizer_state_dict(
+                    self.student, learner.optimizer, saved["optimizer"], options=options
+                )
             learner.scheduler.load_state_dict(saved["scheduler"])
         if state["scaler"] is not None:
             self.compute.scaler.load_state_dict(state["scaler"])  # pyright: ignore

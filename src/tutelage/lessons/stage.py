@@ -125,13 +125,16 @@ class Solo:
 
 
 def agreed(score: Any, machine: Machine) -> Any:
-    """What `score` gives; if it raises a RewardError on one process, it does so on all."""
-    found, failure = None, None
+    """What `score` gives; if it raises a RewardError on one process, it does so on all.
+
+    All then raise the first error, since only the main process speaks to the user.
+    """
+    found, failures = None, []
     try:
         found = score()
     except RewardError as error:
-        failure = error
-    failed = torch.tensor([failure is not None], dtype=torch.long, device=machine.device)
+        failures.append(error)
+    failed = torch.tensor([len(failures)], dtype=torch.long, device=machine.device)
     if int(machine.sum(failed)):
-        raise failure or RewardError("The reward failed in another process; see its message.")
+        raise machine.collect(failures)[0]
     return found

@@ -19,10 +19,16 @@ from tutelage.lessons.shaping import Kl, Shaping
 from tutelage.lessons.updates import AnyUpdate, PpoUpdate, RlooUpdate, refuse_indivisible
 from tutelage.models.student import StudentConfig
 from tutelage.recipes.conduct import conduct
-from tutelage.recipes.references import SavedTokenizer, build_reference
+from tutelage.recipes.references import (
+    SavedTokenizer,
+    build_reference,
+    is_model,
+    refuse_no_model,
+    refuse_other_tokens,
+)
 from tutelage.rewards import AnyReward
 from tutelage.rewards.grammar import NurseryGrammar
-from tutelage.rollout.engine import Sampling
+from tutelage.rollout.engine import Sampling, banned_ids
 from tutelage.run_folder import RunFolder, default_path
 from tutelage.train.budget import Budget
 from tutelage.train.checkpoint import Hub
@@ -107,6 +113,8 @@ class Ppo(Config):
         self.reward.check()
         self.rollout.check()
         self.kl.check()
+        if is_model(self.kl.reference):
+            refuse_no_model(self.kl.reference)
         self.shaping.check(has_critic=self.has_critic)
         refuse_indivisible(self.batch_size, self.update, num_processes=1)
         is_one_step = self.update.epochs == 1 and self.update.minibatch_size in (
@@ -153,13 +161,21 @@ class Ppo(Config):
         from tutelage.lessons.trial import Trial
 
         tokenizer = self.tokenizer.of(self.student.path)
+        if is_model(self.kl.reference):
+            refuse_other_tokens(self.kl.reference, tokenizer)
+        banned_ids(self.rollout, tokenizer)
         with console.status("Reading the prompts"):
             prompts = self.read_prompts(tokenizer)
         student = self.student.build(tokenizer, seed=self.seed, value_head=self.has_critic)
         refuse_long_prompts(prompts, student.context, self.rollout.max_tokens)
         self.evals.refuse_unreadable(student, tokenizer, compute.device)
         reference = build_reference(
-            self.kl.reference, student, tokenizer, seed=self.seed, device=compute.device
+            self.kl.reference,
+            student,
+            tokenizer,
+            seed=self.seed,
+            device=compute.device,
+            longest=max(prompts.table["num_tokens"].to_pylist()) + self.rollout.max_tokens,
         )
         placed = compute.place(student)
         stage = Solo(

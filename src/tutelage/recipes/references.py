@@ -36,8 +36,19 @@ class SavedTokenizer(Config):
         return TokenizerConfig(path=path).build(NurseryCorpus(), default_cache_dir())
 
 
+def is_model(name: str) -> bool:
+    """Whether a reference is a model of its own."""
+    return name not in ("none", "start")
+
+
 def build_reference(
-    name: str, student: Student, tokenizer: Any, *, seed: int, device: torch.device
+    name: str,
+    student: Student,
+    tokenizer: Any,
+    *,
+    seed: int,
+    device: torch.device,
+    longest: int | None = None,
 ) -> Reference | None:
     """Lends what the student's KL is taken to.
 
@@ -47,12 +58,15 @@ def build_reference(
         tokenizer: Its tokens, which must be the reference's too.
         seed: The run's.
         device: Where the reference is kept.
+        longest: Most tokens of a text that it will read; none: all that the student can.
     """
     if name == "none":
         return None
-    if name != "start":
+    if is_model(name):
         refuse_other_tokens(name, tokenizer)
-        other = StudentConfig(path=name).build(tokenizer, seed=seed)
+        with named_reference(name):
+            other = StudentConfig(path=name).build(tokenizer, seed=seed)
+        refuse_short(name, other.context, longest or student.context)
         return frozen(other, device)
     if student.model is not student.base:
         return lambda: without_adapters(student)
@@ -68,6 +82,27 @@ def refuse_no_model(name: str) -> None:
             f"--kl.reference {name} holds no model (no config.json). Give a checkpoint's folder, "
             "such as RUN/checkpoints/step_100, a name on the hub, or start."
         )
+
+
+def refuse_short(name: str, context: int, longest: int) -> None:
+    """Raise if a reference reads less than it will be given."""
+    if context < longest:
+        raise UserError(
+            f"--kl.reference {name} reads at most {context} tokens, but texts may have {longest}. "
+            "Make them shorter, or give a reference that reads more."
+        )
+
+
+@contextmanager
+def named_reference(name: str) -> Iterator[None]:
+    """Inside, what is wrong with a model or its tokenizer is said of --kl.reference."""
+    try:
+        yield
+    except UserError as error:
+        # The loaders speak of the student, whose options would not help here.
+        said = str(error).replace("--student.path ", "")
+        said = said.removesuffix(f" Use the model's own tokenizer: --tokenizer.path {name}")
+        raise UserError(f"--kl.reference {name} can't be used. {said}") from error
 
 
 def frozen(student: Student, device: torch.device) -> Reference:
@@ -86,7 +121,8 @@ def without_adapters(student: Student) -> Iterator[Student]:
 
 def refuse_other_tokens(path: str, tokenizer: Any) -> None:
     """Raise unless a reference has the student's tokens."""
-    theirs = SavedTokenizer(path=path).of(None).get_vocab()
+    with named_reference(path):
+        theirs = SavedTokenizer(path=path).of(None).get_vocab()
     ours = tokenizer.get_vocab()
     if theirs != ours:
         token = next(iter(dict(ours.items() ^ theirs.items())))

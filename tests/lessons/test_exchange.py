@@ -9,9 +9,10 @@ from torch.nn import functional as F
 
 from lessons.trials import prompts, student_of
 from models.students import VOCAB, gpt2, tokenizer_of
+from tutelage.config import UserError
 from tutelage.lessons.demonstration import Demonstration
 from tutelage.lessons.echo import Echo
-from tutelage.lessons.exchange import Exchange, Writer
+from tutelage.lessons.exchange import Exchange, Writer, refuse_uneven
 from tutelage.lessons.shaping import Kl, Shaping
 from tutelage.lessons.trial import Trial
 from tutelage.lessons.twin import WithTwin
@@ -230,8 +231,49 @@ def test_a_demonstrator_with_nothing_to_say_stops_the_run():
         teacher.base.transformer.ln_f.weight.zero_()
         teacher.base.transformer.ln_f.bias.copy_(teacher.base.lm_head.weight[VOCAB - 1] * 1e4)
     student = student_of()
-    with pytest.raises(RewardError, match="ended all of its 4 texts at once"):
+    with pytest.raises(RewardError, match=r"ended all of its 4 texts at once.* config\.yaml"):
         rounds(trial(student, exchange(student, teacher=teacher)), student)
+
+
+def test_a_demonstrator_may_have_more_embeddings_than_tokens():
+    """TND-2: it never writes the numbers that are no tokens, and the others are counted."""
+    size = VOCAB - 17
+    stage = exchange(student_of(), teacher=gpt2(dropout=0.0))
+    stage.tokenizer = tokenizer_of(size)
+    stage.counts = {name: torch.zeros(size, dtype=torch.long) for name in stage.counts}
+    asked = [prompt for prompt in prompts() if max(prompt.token_ids) < size][:1] * 16
+    played = stage.play(asked, round=0, row_numbers=range(16))
+    tokens = [token for row in played.rollout.response_ids for token in row]
+    assert sum(int(table.sum()) for table in stage.counts.values()) == len(tokens)
+
+
+def test_texts_without_an_age_model_have_no_scores():
+    """TND-5: they are imitated, and a worth of 0 would be a lie."""
+    stage = exchange(student_of(), age_model=None)
+    played = stage.play(prompts()[:1] * 2, round=0, row_numbers=range(2))
+    assert [row["author"] for row in played.samples] == ["student", "demonstrator"]
+    assert not any("scores" in row or "notes" in row for row in played.samples)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "minibatch_size", "num_processes", "message"),
+    [
+        (3, None, 2, r"--interaction.batch-size 3 does not divide among 2 .* a multiple of 2\."),
+        (4, 9, 2, r"--update.minibatch-size 9 is more than the 8 texts .*-size 4, of two authors"),
+    ],
+)
+def test_what_does_not_divide_is_named_as_it_was_given(
+    batch_size, minibatch_size, num_processes, message
+):
+    """X-1: texts are twice as many as prompts, but prompts are what was asked for."""
+    with pytest.raises(UserError, match=message):
+        refuse_uneven(batch_size, 2, PpoUpdate(minibatch_size=minibatch_size), num_processes)
+
+
+def test_what_divides_is_not_refused():
+    """X-1."""
+    refuse_uneven(4, 2, PpoUpdate(minibatch_size=8), 2)
+    refuse_uneven(3, 1, PpoUpdate(), 3)
 
 
 @pytest.mark.parametrize("each", [False, True])

@@ -58,6 +58,19 @@ def test_of_equal_scores_the_earlier_is_better_and_none_is_worse_than_any():
     assert [row for _, row in ranked(lacking)] == [lacking[2], lacking[0], lacking[1]]
 
 
+def unscored(text, **columns):
+    row = response(0.0, text=text) | columns
+    return {name: row[name] for name in row if name not in ("scores", "notes")}
+
+
+def test_of_responses_that_nobody_scored_some_are_shown_without_a_rank():
+    """TND-5: the first, the middle and the last; their order is no judgement."""
+    rows = [unscored(str(index)) for index in range(5)]
+    assert places(rows) == [("", 0), ("", 2), ("", 4)]
+    assert places(rows[:1]) == [("", 0)]
+    assert places([]) == []
+
+
 def test_rounds_are_told_apart_from_samples_and_from_each_other(tmp_path):
     """X-2."""
     path = tmp_path / "samples.jsonl"
@@ -210,11 +223,12 @@ def test_responses_of_any_shape_are_shown(tmp_path):
     path = write_trials(tmp_path / "run", rounds=1)
     bare = {"step": 1, "round": 0, "kind": "rollout"}
     odd = bare | {"response": 5, "prompt": None, "scores": {"total": "x"}, "num_tokens": "y"}
-    write_lines(path / "samples.jsonl", [bare, odd, bare | {"step": None}, bare | {"round": -1}])
+    lost = [bare | {"step": None}, bare | {"round": -1}]
+    write_lines(path / "samples.jsonl", [bare, odd, response(1.0), *lost])
     run = read_run(path)
     assert run.samples.others == []
     text = page_of([run])
-    assert "Of 2 responses" in text
+    assert "Of 3 responses" in text
     assert text.count("(no text)") == 2
     assert text.count('<td data-head="total">–</td>') == 2
 
@@ -271,3 +285,17 @@ def test_the_page_shows_trials_beside_demonstrations_with_ages_and_rewards(make_
         told = dict(re.findall(r"<span>(\w+) <b>(.*?)</b>", cell))
         assert told == {"reward": reward, "age": age, "baseline": "5"}
     assert "there was &lt;script&gt;" in cells[1][1]
+
+
+@pytest.mark.parametrize("authors", [("student", "demonstrator"), ("demonstrator",)])
+def test_the_page_shows_texts_that_nobody_scored_without_rank_or_reward(make_run, authors):
+    """TND-5: those of double_clm and of clm_on_teacher_text."""
+    path = make_run()
+    rows = [unscored("Hello", author=author, prompt=p) for p in "ab" for author in authors]
+    write_lines(path / "samples.jsonl", rows)
+    page = page_of([read_run(path)])
+    own = page[page.index('id="samples-head"') :]
+    own = own[: own.index("</section>")]
+    assert "nothing was scored" in own
+    assert own.count("Hello") > 2
+    assert not re.search(r"\b(mean \d|best|median|worst</|only|reward|total|rank<)", own)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from tutelage.config import UserError
 from tutelage.lessons.records import round_exposure, round_samples
 from tutelage.lessons.stage import Played, agreed
 from tutelage.objectives.ages import age_reward
@@ -25,6 +26,7 @@ from tutelage.tensors import generator
 if TYPE_CHECKING:
     from tutelage.data.prompts import Prompt
     from tutelage.lessons.machine import Machine
+    from tutelage.lessons.updates import AnyUpdate
     from tutelage.models.student_module import Student
     from tutelage.objectives.shapes import Shape
     from tutelage.rewards.protocol import Reward
@@ -102,7 +104,8 @@ class Exchange:
         rollout = interleaved(list(texts.values()), self.machine.device)
         scores = self.score(prompts, own, rollout, twin, self.step_of(round))
         authors = [AUTHORS[name] for _ in own for name in texts]
-        samples = round_samples([prompt.text for prompt in prompts], rollout, scores)
+        said = None if self.age_model is None else scores
+        samples = round_samples([prompt.text for prompt in prompts], rollout, said)
         self.count(texts)
         self.played = Played(
             rollout,
@@ -143,8 +146,9 @@ class Exchange:
         if written <= rows and all(finish == "eos" for finish in shown.finish):
             raise RewardError(
                 f"The demonstrator ended all of its {rows} texts at once, so there is nothing to "
-                "imitate. Give --demonstrator.sampling.min-tokens, other prompts, or another "
-                "demonstrator."
+                "imitate. To go on, first set min_tokens under demonstrator, sampling in the run's "
+                "config.yaml, and of a sweep also in the group's; or start a new run with "
+                "--demonstrator.sampling.min-tokens or another demonstrator."
             )
 
     def score(
@@ -228,6 +232,28 @@ class Exchange:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
         self.counts = state["counts"]
+
+
+def refuse_uneven(batch_size: int, voices: int, update: AnyUpdate, num_processes: int) -> None:
+    """Raise unless processes divide an interaction evenly, and minibatches fit into it.
+
+    Args:
+        batch_size: Prompts of an interaction, over all processes.
+        voices: Texts of each prompt.
+        update: What learns from them.
+        num_processes: How many processes there are.
+    """
+    if batch_size % num_processes:
+        raise UserError(
+            f"--interaction.batch-size {batch_size} does not divide among {num_processes} "
+            f"processes. Make it a multiple of {num_processes}."
+        )
+    if (update.minibatch_size or 0) > batch_size * voices:
+        raise UserError(
+            f"--update.minibatch-size {update.minibatch_size} is more than the "
+            f"{batch_size * voices} texts of an interaction (--interaction.batch-size "
+            f"{batch_size}{', of two authors' if voices == 2 else ''}). Lower it."
+        )
 
 
 def interleaved(rollouts: Sequence[Rollout], device: torch.device) -> Rollout:

@@ -61,9 +61,11 @@ def _squares(values: Tensor) -> float:
     return float(values.double().square().sum())
 
 
-def round_samples(prompts: Sequence[str], rollout: Rollout, scores: Scores) -> list[dict[str, Any]]:
-    """Rows for samples.jsonl: every response with all that was said of it."""
-    terms = {name: term.tolist() for name, term in scores.terms.items()}
+def round_samples(
+    prompts: Sequence[str], rollout: Rollout, scores: Scores | None
+) -> list[dict[str, Any]]:
+    """Rows for samples.jsonl: every response with all that was said of it, if anything was."""
+    said = [{} for _ in prompts] if scores is None else _said(scores)
     return [
         {
             "kind": "rollout",
@@ -71,13 +73,21 @@ def round_samples(prompts: Sequence[str], rollout: Rollout, scores: Scores) -> l
             "response": response,
             "finish": rollout.finish[index],
             "num_tokens": len(rollout.response_ids[index]),
-            "scores": {
-                "total": float(scores.scores[index]),
-                **{name: values[index] for name, values in terms.items()},
-            },
-            "notes": None if scores.notes is None else scores.notes[index],
+            **said[index],
         }
         for index, (prompt, response) in enumerate(zip(prompts, rollout.responses, strict=True))
+    ]
+
+
+def _said(scores: Scores) -> list[dict[str, Any]]:
+    """Of each response its scores, and the notes on it."""
+    terms = {name: term.tolist() for name, term in scores.terms.items()}
+    return [
+        {
+            "scores": {"total": total, **{name: values[index] for name, values in terms.items()}},
+            "notes": None if scores.notes is None else scores.notes[index],
+        }
+        for index, total in enumerate(scores.scores.tolist())
     ]
 
 

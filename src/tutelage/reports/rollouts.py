@@ -24,7 +24,10 @@ Row = dict[str, Any]
 
 
 class Ranked(NamedTuple):
-    """A response and its place among those of its round: best, median, worst, or only."""
+    """A response and its place among those of its round: best, median, worst, or only.
+
+    The place is empty where nobody scored the round's responses.
+    """
 
     rank: str
     row: Row
@@ -91,8 +94,11 @@ def read_samples(path: Path) -> Samples:
 def ranked(rows: list[Row]) -> list[Ranked]:
     """The best, the median (of two, the worse) and the worst row by total score.
 
-    Of equal ones the earlier is the better; one without a score is worse than any other.
+    Of equal ones the earlier is the better; one without a score is worse than any other. If none
+    has a score, the first, the middle and the last row, without a rank.
     """
+    if rows and not any(math.isfinite(_total(row)) for row in rows):
+        return [Ranked("", row) for row in spread(rows, 3)]
     order = sorted(rows, key=lambda row: -_total(row))
     if len(order) < 2:
         return [Ranked("only", row) for row in order]
@@ -101,7 +107,10 @@ def ranked(rows: list[Row]) -> list[Ranked]:
 
 
 def paired(rows: list[Row]) -> list[Pair]:
-    """The best, the median and the worst trial that has a demonstration for its prompt."""
+    """The best, the median and the worst trial that has a demonstration for its prompt.
+
+    Of trials without scores the first, the middle and the last.
+    """
     demonstrations: dict[str, list[Row]] = {}
     for row in rows:
         if row.get("author") == "demonstrator":

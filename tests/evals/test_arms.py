@@ -114,6 +114,18 @@ def test_an_arm_that_acquires_nothing_says_so(tmp_path):
     assert arm["vocabulary"]["steps"]["mean"][-1] == 0
 
 
+def test_a_reason_that_all_curves_share_is_told(tmp_path):
+    """TND-5: milestones 0, 2, 3, 4 and 5 are too few, and that is nobody's arm's fault."""
+    arms = write_arms(write_group(tmp_path, {arm: {0: {"ended": 5}} for arm in ("clm", "tnd")}))
+    why = ", as 4 milestones are too few for a curve of 7 parameters"
+    facts = arms["arms"]
+    assert facts["clm"]["axes"]["steps"]["reason"] == f"no word is acquired in every run{why}"
+    assert facts["tnd"]["axes"]["steps"]["sentence"] == (
+        "On equal steps, tnd and clm can't be compared: no word is acquired in every run of both"
+        f"{why}."
+    )
+
+
 def test_seeds_are_paired(tmp_path):
     """TND-5: seeds 1 and 2 were run for both; the spread of seeds themselves does not count."""
     clm = {seed: {"shift": 0.3 * seed} for seed in (0, 1, 2)}

@@ -33,3 +33,11 @@ def test_ages_may_be_compared_with_each_row_s_own():
     """TND-3: the twin's."""
     found = age_reward(torch.tensor([5.0, 5.0]), torch.tensor([4.0, 6.0]), "binary")
     assert found.tolist() == [5.0, -1.0]
+
+
+def test_a_ratio_is_to_a_learner_of_step_2_at_least():
+    """TND-3: a text of age 3 beside one of age 2, 1, 0.77, 0.01, 0 and −2."""
+    own = torch.tensor([2.0, 1.0, 0.77, 0.01, 0.0, -2.0])
+    found = age_reward(torch.full((6,), 3.0), own, "ratio")
+    assert found.tolist() == [1.5, 3.0, 3.0, 3.0, 3.0, 3.0]
+    assert age_reward(torch.tensor([-3.0]), torch.tensor([-2.0]), "ratio").tolist() == [-3.0]

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 from recipes import pretraining
 from recipes.pretraining import finish, process, rows, weights
 from recipes.raising import options, write_age_model, write_teacher
+from test_docs import undocumented
 from tutelage.cli import main
 from tutelage.recipes.tnd_arms import ABLATIONS, ARMS
 from tutelage.recipes.tnd_presets import PRESETS, Tnd
@@ -29,6 +30,10 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 
 def lessons(out: Path) -> list[str]:
     return [row["lesson"] for row in read_lines(out / "metrics.jsonl") if "lesson" in row]
+
+
+def logged(out: Path) -> set[str]:
+    return {key for row in read_lines(out / "metrics.jsonl") for key in row}
 
 
 def test_three_steps_of_imitation_then_one_of_interaction(taught, tmp_path: Path) -> None:
@@ -52,6 +57,7 @@ def test_three_steps_of_imitation_then_one_of_interaction(taught, tmp_path: Path
     assert (mark["round"], mark["step"]) == (12, 12)
     assert mark["seen_words"] == sum(v for k, v in ledger.items() if k.endswith("_words"))
     AutoModelForCausalLM.from_pretrained(out / "checkpoints" / "round_12")
+    assert not undocumented(logged(out))
 
 
 def test_the_ages_of_the_learner_are_its_steps(taught, tmp_path: Path) -> None:
@@ -77,14 +83,14 @@ def test_without_trials_it_is_pretraining_bit_for_bit(taught, tmp_path: Path) ->
 
 
 def test_the_released_code_imitates_after_ppo(taught, tmp_path: Path) -> None:
-    """TND-6: and it knows the age of demonstrations, here log2 of 60 steps."""
+    """TND-6: twice, and it knows the age of demonstrations, here log2 of 60 steps."""
     out = tmp_path / "run"
     assert main(options(*taught, out, mode="released_code")) == 0
-    assert lessons(out)[:6] == ["demonstration"] * 3 + ["trial", "echo", "echo"]
+    assert lessons(out)[:7] == ["demonstration"] * 3 + ["trial"] + ["echo"] * 3
     shown = [r for r in read_lines(out / "samples.jsonl") if r["author"] == "demonstrator"]
     assert {round(2 ** row["scores"]["age"]) for row in shown} == {60}
     mark = json.loads((out / "checkpoints" / "round_12" / "milestone.json").read_text())
-    assert (mark["round"], mark["step"]) == (12, 18)
+    assert (mark["round"], mark["step"]) == (12, 21)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +114,7 @@ def test_arms_learn_from_whom_they_should(taught, tmp_path, more, authors, kinds
     assert main(options(*taught, tmp_path / "run", steps=4, **more, **own)) == 0
     assert {r["author"] for r in read_lines(tmp_path / "run" / "samples.jsonl")} == authors
     assert set(lessons(tmp_path / "run")) - {"demonstration"} == kinds
+    assert not undocumented(logged(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("more", [{}, {"mode": "released_code", "age__baseline": "twin"}])
@@ -199,7 +206,7 @@ def test_presets_and_arms_stand() -> None:
         ({"age__path": None}, "There is nobody to tell ages"),
         ({"demonstrator__path": "./nowhere"}, "--demonstrator.path ./nowhere is not a folder"),
         ({"sweep": "ablation"}, "--sweep ablation is no arm. Did you mean ablations?"),
-        ({"sweep": "masked_teacher"}, "needs words that the teacher never writes"),
+        ({"sweep": "masked_teacher"}, "A masked teacher needs words that it never writes"),
         ({"age__shape": "ratio", "curriculum__first": "trials"}, "is 0 at step 1"),
         ({"curriculum__trials-per-cycle": 0, "curriculum__demonstrations-per-cycle": 0}, "neither"),
         ({"rollout__max-tokens": 30}, "are more than the 32 that this student reads"),

@@ -247,6 +247,17 @@ def test_bands_need_a_place_above_0_and_several_seeds():
     assert band_chart([nowhere], Stylist(), **options) is None
 
 
+def test_a_vocabulary_that_stays_empty_has_no_chart():
+    """TND-6: beside an arm that learns some words, it is a line at 0."""
+    empty = Line("one", 0, Band([1, 10], [0.0, 0.0], [None] * 2, [None] * 2))
+    some = Line("two", 1, Band([1, 10], [0.0, 2.0], [None] * 2, [None] * 2))
+    options = {"name": "n", "x_label": "steps", "is_count": True}
+    assert band_chart([empty, empty], Stylist(), **options) is None
+    assert "one from 0 to 0; two from 0 to 2" in (
+        band_chart([empty, some], Stylist(), **options) or ""
+    )
+
+
 def test_sentences_on_many_arms_are_closed_but_for_the_first(tmp_path):
     """TND-5: three sentences an arm, arm by arm."""
     arms = {name: {0: {}} for name in ("a", "b", "clm", "d", "e")}

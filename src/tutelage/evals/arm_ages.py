@@ -41,9 +41,11 @@ def alone(seeds: Seeds, axis: str, fits: Fits) -> dict[str, Any]:
     """Ages of an arm by itself; a reason if there are none."""
     if why := _incomparable([("it", seeds)], axis):
         return {"reason": why}
-    means, shared = _ages(list(seeds.values()), axis, fits)
+    runs = list(seeds.values())
+    means, shared = _ages(runs, axis, fits)
     if not shared:
-        return {"reason": "no word is acquired in every run", "words": 0}
+        why = f"no word is acquired in every run{_because(runs, fits)}"
+        return {"reason": why, "words": 0}
     return {"words": len(shared), "ages": _means(means)}
 
 
@@ -55,9 +57,10 @@ def beside(
     why = _incomparable([(name, seeds), (baseline, others)], axis)
     if why:
         return {"reason": why, "sentence": f"{opening}: {why}."}
-    means, shared = _ages([*seeds.values(), *others.values()], axis, fits)
+    runs = [*seeds.values(), *others.values()]
+    means, shared = _ages(runs, axis, fits)
     if not shared:
-        why = "no word is acquired in every run of both"
+        why = f"no word is acquired in every run of both{_because(runs, fits)}"
         return {"reason": why, "words": 0, "sentence": f"{opening}: {why}."}
     own = dict(zip(seeds, means[: len(seeds)], strict=True))
     other = dict(zip(others, means[len(seeds) :], strict=True))
@@ -125,6 +128,13 @@ def _incomparable(arms: list[tuple[str, Seeds]], axis: str) -> str | None:
         if not have(list(seeds.values()), axis):
             return f"words were not counted in every run of {name}"
     return None
+
+
+def _because(runs: list[Development], fits: Fits) -> str:
+    """Why no curve of any word can be fitted, if it is the same for all."""
+    found = [fit for run in runs for fit in fits.of(run).values()]
+    reasons = dict.fromkeys(fit if isinstance(fit, str) else "" for fit in found)
+    return "".join(f", as {reason}" for reason in reasons if reason) if len(reasons) == 1 else ""
 
 
 def have(runs: list[Development], axis: str) -> bool:

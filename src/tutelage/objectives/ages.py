@@ -19,13 +19,14 @@ def age_reward(
     Args:
         ages: Age of each text, in log2 steps.
         own_ages: Age that it is compared with: the learner's, or that of its twin's text.
-        shape: difference: `a − s` (the paper's, log n̂ / n). ratio: `a / s`. raw: `a`. binary: `a`
-            where `a ≥ s`, else −1.
+        shape: difference: `a − s` (the paper's, log n̂ / n). ratio: `a / s`, where an s below 1
+            (step 2) counts as 1: towards 0 quotients grow without limit, and behind it they turn
+            round. raw: `a`. binary: `a` where `a ≥ s`, else −1.
     """
     if shape == "difference":
         return ages - own_ages
     if shape == "ratio":
-        return ages / own_ages
+        return ages / own_ages.clamp(min=1.0)
     if shape == "raw":
         return ages
     return torch.where(ages >= own_ages, ages, -1.0)

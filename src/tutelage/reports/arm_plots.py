@@ -66,9 +66,9 @@ def dot_chart(
 def band_chart(
     lines: Sequence[Line], stylist: Stylist, *, name: str, x_label: str, is_count: bool = False
 ) -> str | None:
-    """Means over seeds along a logarithmic axis, each within its interval."""
+    """Means over seeds along a logarithmic axis, each within its interval; none of 0 alone."""
     shown = [line for line in lines if any(place > 0 for place in line.band.at)]
-    if not shown:
+    if not shown or (is_count and not any(any(line.band.mean) for line in shown)):
         return None
     figure, axes = empty_chart(HEIGHT)
     xs = []

@@ -1,16 +1,18 @@
 """Groups of runs: arms of any recipes × seeds, stopped and gone on with."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from recipes.pretraining import weights, write_corpus
+from recipes.pretraining import finish, options, weights, write_corpus
 from recipes.trying import write_student
 from tutelage.config import UserError
 from tutelage.recipes.ppo import Ppo
-from tutelage.recipes.sweep import Planned, compare, run_sweep
+from tutelage.recipes.sweep import Planned, compare, run_sweep, sentences
 from tutelage.recipes.tnd import Tnd
 from tutelage.recipes.tnd_arms import clm
 
@@ -24,6 +26,26 @@ def score(responses):
         os.kill(os.getpid(), signal.SIGINT)
     return [float(len(response)) for response in responses]
 """
+
+LATE = """
+import os, sys, time
+from pathlib import Path
+from tutelage.cli import main
+from tutelage.recipes import sweep
+
+is_late, look, state_of = os.environ["RANK"] == "1", sweep.refuse_used, sweep.state_of
+
+def look_late(group):
+    end = time.monotonic() + 1.5
+    while is_late and not list(group.glob("*")) and time.monotonic() < end:
+        time.sleep(0.01)
+    look(group)
+
+sweep.refuse_used = look_late
+sweep.state_of = lambda folder: "complete" if is_late else state_of(folder)
+sys.exit(main(sys.argv[1:]))
+"""
+"""The second process looks late, and sees another disk than the first."""
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +141,61 @@ def test_an_arm_that_can_not_be_trained_is_refused_before_the_first(student, tmp
     with pytest.raises(UserError, match="nowhere"):
         run_sweep(own, None, recipe="ppo", runs=runs, conclude=compare)
     assert not (tmp_path / "group").exists()
+
+
+def test_a_signal_in_a_last_round_ends_the_group_after_that_run(student, tmp_path, capsys) -> None:
+    """X-3: the run is complete; by itself it would have ended well."""
+    code, mark = tmp_path / "reward.py", tmp_path / "mark"
+    code.write_text(STOPS_ONCE.format(mark=str(mark)))
+    last = trying(student, rounds=1, reward={"kind": "function", "path": f"{code}:score"})
+    assert last.model_copy(update={"out": tmp_path / "alone"}).run() == 0
+    assert mark.exists()
+    mark.unlink()
+    runs = [Planned("last", 0, last), Planned("more", 0, trying(student))]
+    group, ends = tmp_path / "group", []
+    own = last.model_copy(update={"out": group})
+    status = run_sweep(own, None, recipe="ppo", runs=runs, conclude=ends.append)
+    assert mark.exists()
+    assert status == 130
+    assert f"Go on with: tutelage ppo --resume {group}" in capsys.readouterr().out
+    assert (group / "last-seed0" / "complete.json").is_file()
+    assert not (group / "more-seed0").exists()
+    assert run_sweep(own, group, recipe="ppo", runs=runs, conclude=ends.append) == 0
+    assert ends == [group]
+
+
+def test_a_group_that_can_not_start_leaves_nothing(student, tmp_path: Path) -> None:
+    """X-1: not even if its first run is refused late, when its data are read."""
+    empty = tmp_path / "prompts.jsonl"
+    empty.write_text('{"prompt": "the cat", "num": 1}\n{"prompt": 3}\n')
+    wrong = trying(student, prompts={"kind": "text", "path": str(empty)})
+    own = wrong.model_copy(update={"out": tmp_path / "group"})
+    with pytest.raises(UserError):
+        run_sweep(own, None, recipe="ppo", runs=[Planned("a", 0, wrong)], conclude=compare)
+    assert not (tmp_path / "group").exists()
+
+
+def test_of_several_processes_the_main_one_looks_at_the_disk(tmp_path: Path) -> None:
+    """X-5: others may be late, or see files that are not there."""
+    corpus, group = write_corpus(tmp_path / "stories.jsonl", documents=20), tmp_path / "group"
+    script = tmp_path / "late.py"
+    script.write_text(LATE)
+    _, *more = options(corpus, group, steps=1)
+    more = [*more, "--sweep", "clm", "--seeds", "2"]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    running = subprocess.Popen(
+        [*two, str(script), "tnd", *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    said = finish(running)
+    assert running.returncode == 0, said
+    assert all((group / f"clm-seed{seed}" / "complete.json").is_file() for seed in (0, 1))
+
+
+def test_what_came_out_is_told_of_ages_and_of_last_measures() -> None:
+    """EV-5: an axis without ages has no sentence."""
+    ages = {"clm": {"axes": {"steps": {}}}, "tnd": {"axes": {"steps": {"sentence": "Sooner."}}}}
+    assert sentences({"arms": ages}) == ["Sooner."]
+    assert sentences({"arms": {"clm": {}}, "sentences": ["Better."]}) == ["Better."]

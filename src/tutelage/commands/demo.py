@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, PositiveInt
 
 from tutelage.config import Config, UserError
+from tutelage.recipes.sweep import sentences
 from tutelage.run_folder import append_line, default_path, refuse_used, write_json
+from tutelage.train.series import in_series
 
 HOLD_OUT = 10
 """Of so many documents of a text, one is kept for evaluation."""
@@ -45,14 +48,13 @@ class Demo(Config):
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / "demo.json", self.model_dump(mode="json"))
         stages = demo.stages(out)
-        for number, stage in enumerate(stages, start=1):
-            if stage.is_done():
-                continue
-            print(f"\n{number} of {len(stages)}: {stage.what}", flush=True)
-            status = stage.run()
-            if status:
-                print(f"Go on with: tutelage demo --resume {out}")
-                return status
+        status = in_series(
+            partial(stage.run_unless_done, f"\n{number} of {len(stages)}: {stage.what}")
+            for number, stage in enumerate(stages, start=1)
+        )
+        if status:
+            print(f"Go on with: tutelage demo --resume {out}")
+            return status
         print("\n" + summary(out))
         return 0
 
@@ -110,6 +112,13 @@ class Stage(NamedTuple):
     is_done: Callable[[], bool]
     run: Callable[[], int | None]
 
+    def run_unless_done(self, title: str) -> int | None:
+        """Run it, under a title; nothing if it was done before."""
+        if self.is_done():
+            return None
+        print(title, flush=True)
+        return self.run()
+
 
 class Story(NamedTuple):
     """What all stages know."""
@@ -156,12 +165,7 @@ def summary(out: Path) -> str:
         [
             "The age model ranks checkpoints by their texts with a rank correlation of "
             f"{card['measures']['spearman_checkpoints']:.2f}.",
-            *(
-                axis["sentence"]
-                for arm in arms["arms"].values()
-                for axis in arm["axes"].values()
-                if "sentence" in axis
-            ),
+            *sentences(arms),
             f"Read the report: {(out / 'students' / 'report.html').resolve()}",
         ]
     )

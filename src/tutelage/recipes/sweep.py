@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self
 
 from tutelage.config import UserError
 from tutelage.recipes.conduct import Recipe, conduct
 from tutelage.run_folder import RunFolder, default_path, refuse_used, write_json, write_text
 from tutelage.train.checkpoint import Hub
+from tutelage.train.series import in_series
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +57,7 @@ def run_sweep(
     recipe: str,
     runs: Sequence[Planned],
     conclude: Callable[[Path], None],
+    refuse: Callable[[Session], None] | None = None,
 ) -> int:
     """Train every run that is not complete; the exit status.
 
@@ -64,6 +67,8 @@ def run_sweep(
         recipe: Whose group it is, and whose command goes on with it.
         runs: All runs of the group, in their order.
         conclude: Called with the group's folder once all runs are complete, on the main process.
+        refuse: Called with what trains a new group's first run, before anything is written:
+            raises if a later run could not be trained.
     """
     for run in runs:
         run.config.check()
@@ -71,24 +76,24 @@ def run_sweep(
     group = Path(compute.from_main(str(resume or config.out or default_path(recipe))))
     if resume is None:
         refuse_used(group)
+    compute.barrier()  # from here on nobody minds what is in the group's folder
+
+    def start(first: Session) -> None:
+        if refuse is not None:
+            refuse(first)
         if compute.is_main:
             begin(group, config, recipe, runs)
-    compute.barrier()
-    for number, run in enumerate(runs, start=1):
-        if is_complete(group / run.name):
-            continue
-        if compute.is_main:
-            print(f"Run {number} of {len(runs)}: {run.name}", flush=True)
-        status = train(run, group / run.name)
-        if compute.is_main and status != 0:
-            print(f"Go on with: tutelage {recipe} --resume {group}", flush=True)
-        if status != 0:
-            return status
-        if compute.is_main:
-            write_json(group / run.name / COMPLETE, {"arm": run.arm, "seed": run.seed})
-    if compute.is_main:
-        conclude(group)
-    return 0
+
+    tasks: list[Callable[[], int | None]] = []
+    for n, run in enumerate(runs, start=1):
+        title = f"Run {n} of {len(runs)}: {run.name}"
+        before = start if n == 1 and resume is None else None
+        tasks.append(partial(train, run, group / run.name, compute, title, before=before))
+    tasks.append(partial(conclude, group) if compute.is_main else lambda: None)
+    status = in_series(tasks, agree=lambda own: max(compute.collect([own])))
+    if compute.is_main and status != 0 and (group / GROUP).is_file():
+        print(f"Go on with: tutelage {recipe} --resume {group}", flush=True)
+    return status
 
 
 def refuse_shared_hub(hub: Hub) -> None:
@@ -103,21 +108,64 @@ def refuse_shared_hub(hub: Hub) -> None:
 def begin(group: Path, config: Recipe, recipe: str, runs: Sequence[Planned]) -> None:
     """Write what a group is to hold."""
     group.mkdir(parents=True, exist_ok=True)
-    write_text(group / "config.yaml", config.to_yaml())
     arms = [{"arm": run.arm, "seed": run.seed, "run": run.name} for run in runs]
     write_json(group / GROUP, {"recipe": recipe, "arms": arms})
+    write_text(group / "config.yaml", config.to_yaml())
 
 
-def train(run: Planned, folder: Path) -> int:
-    """Train a run of a group, or go on with it where it was; the exit status."""
+def train(
+    run: Planned,
+    folder: Path,
+    compute: Compute,
+    title: str,
+    *,
+    before: Callable[[Session], None] | None = None,
+) -> int:
+    """Train a run of a group, or go on with it where it was; the exit status.
+
+    Args:
+        run: Which one.
+        folder: Its folder.
+        compute: The processes.
+        title: What to call it.
+        before: Called with all that trains, before anything is written.
+    """
+    state = compute.from_main(state_of(folder))
+    if state == "complete":
+        return 0
+    if compute.is_main:
+        print(title, flush=True)
     own = run.config.model_copy(update={"seed": run.seed, "out": folder})
-    goes_on = (folder / "config.yaml").is_file()
-    return conduct(own, folder if goes_on else None, default=lambda: folder, make=own.session)
+
+    def make(compute: Compute, folder: RunFolder, console: Console) -> Session:
+        session = own.session(compute, folder, console)
+        if before is not None:
+            before(session)
+        return session
+
+    resume = folder if state == "begun" else None
+    status = conduct(own, resume, default=lambda: folder, make=make)
+    if compute.is_main and status == 0:
+        write_json(folder / COMPLETE, {"arm": run.arm, "seed": run.seed})
+    return status
 
 
-def is_complete(folder: Path) -> bool:
-    """Whether a run of a group needs no more training."""
-    return (folder / COMPLETE).is_file()
+def state_of(folder: Path) -> Literal["new", "begun", "complete"]:
+    """How far a run of a group is."""
+    if (folder / COMPLETE).is_file():
+        return "complete"
+    return "begun" if (folder / "config.yaml").is_file() else "new"
+
+
+def sentences(compared: Mapping[str, Any]) -> list[str]:
+    """What a comparison of arms found, in words: of each arm's ages, or of last measures."""
+    of_ages = [
+        axis["sentence"]
+        for arm in compared.get("arms", {}).values()
+        for axis in arm.get("axes", {}).values()
+        if "sentence" in axis
+    ]
+    return [*of_ages, *compared.get("sentences", [])]
 
 
 def compare(group: Path) -> None:
@@ -125,7 +173,7 @@ def compare(group: Path) -> None:
     from tutelage.evals.groups import write_arms
     from tutelage.reports.html import write_report
 
-    for sentence in write_arms(group).get("sentences", []):
+    for sentence in sentences(write_arms(group)):
         print(sentence)
     write_report([group], group / "report.html")
     print(f"Report: {group / 'report.html'}")

@@ -23,6 +23,7 @@ from tutelage.train.checkpoint import Hub, push, save_checkpoint
 from tutelage.train.loop import Curriculum, DivergedError, Hook, Learner, Progress, Stop, train
 from tutelage.train.milestones import Due, Milestones, Position, milestone_name
 from tutelage.train.resume import ResumePoints, newest_point
+from tutelage.train.series import tell_series
 from tutelage.train.signals import EXIT_STATUS, Signals, listening
 from tutelage.train.trackers import Trackers
 
@@ -160,6 +161,7 @@ class Session:
                     raise
                 return self.failed(f"the disk is full ({error}). Make room, then resume.")
             self.finish()
+        tell_series(self.signals.received)
         for tracker in self.running_trackers:
             tracker.finish()
         return self.exit_status
@@ -285,7 +287,7 @@ class Session:
 
     @property
     def exit_status(self) -> int:
-        """0, or what the reason to stop asks for."""
+        """0, or what the reason to stop asks for; the last round's signals are the series'."""
         stop = self.progress.stop
         return 0 if stop is None or self.progress.step >= self.steps else stop.status
 

@@ -33,9 +33,13 @@ def table(folder: RunFolder, name: str) -> list[dict[str, str]]:
 def test_responses_have_prompt_response_reward_and_raw_answer(folder: RunFolder) -> None:
     """PPO-4: each term of the reward is a column, and other samples are left out."""
     nasty = 'She said: "No,\r\nnever"; =1+1, naïve 🐈 \u2028\x00'
-    folder.append_sample(rollout("Once", nasty, {"total": 0.1 + 0.2, "judge": 0.5}, notes="5/9"))
+    folder.append_sample(
+        rollout("Once", nasty, {"total": 0.1 + 0.2, "judge": 0.5}, raw_answer="5/9")
+    )
     folder.append_sample({"step": 1, "kind": "sample", "prompt": "x", "response": "y"})
-    folder.append_sample(rollout("", "", {"total": -1.0, "length": 2.0}, step=2, finish="length"))
+    folder.append_sample(
+        rollout("", "", {"total": -1.0, "length": 2.0}, step=2, finish="length", notes="cut")
+    )
     write_spreadsheets(folder.path)
     first, second = table(folder, "generated_outputs.csv")
     assert first == {

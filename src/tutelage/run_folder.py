@@ -158,7 +158,11 @@ def refuse_used(path: Path) -> None:
 
 def default_path(recipe: str) -> Path:
     """`runs/<recipe>-<date>-<time>`, with a number behind it if that is taken."""
-    stem = Path("runs") / f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}"
+    return unused(Path("runs") / f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def unused(stem: Path) -> Path:
+    """The path, with a number behind it if that is taken."""
     path, number = stem, 2
     while path.exists():
         path, number = stem.with_name(f"{stem.name}-{number}"), number + 1

@@ -23,8 +23,8 @@ def write_spreadsheets(run: Path) -> None:
     """Write `meta_data/generated_outputs.csv` and `meta_data/training_stats.csv` of a run.
 
     The first has a row for each response that a reward scored, with the reward, each of its terms
-    and the judge's raw answer; the second one for each row of metrics.jsonl. A column that a row
-    has no value for is empty.
+    and the judge's raw answer, if a judge gave one; the second one for each row of metrics.jsonl.
+    A column that a row has no value for is empty.
     """
     folder = run / "meta_data"
     folder.mkdir(exist_ok=True)
@@ -41,7 +41,6 @@ def _responses(run: Path) -> Iterator[Row]:
             yield {
                 **told,
                 "reward": scores.pop("total"),
-                "raw_answer": row.get("notes"),
                 **{f"reward/{name}": score for name, score in scores.items()},
             }
 

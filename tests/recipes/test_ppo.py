@@ -17,8 +17,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from recipes.pretraining import finish, process, rows, weights
 from recipes.trying import options, write_student
 from tutelage.cli import main
-from tutelage.recipes.ppo import PRESETS
+from tutelage.recipes.ppo import PRESETS, Ppo
 from tutelage.run_folder import read_lines
+from tutelage.train.budget import Budget
 
 PPO = {"update__epochs": 2}
 RLOO = {"update__kind": "rloo", "update__epochs": 1, "update__group_size": 4}
@@ -119,6 +120,17 @@ def test_without_out_a_run_is_named_after_its_budget(
     assert re.fullmatch(r"step_150_5_words__\d{4}-\d\d-\d\d__\d\d-\d\d-\d\d", found.name)
 
 
+def test_runs_with_a_budget_that_start_together_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RM-7: a number is put behind a name that is taken."""
+    monkeypatch.chdir(tmp_path)
+    for _ in range(3):
+        out = Ppo(budget=Budget(generated_words=5)).default_out()
+        out.mkdir(parents=True)  # which fails if there is one already
+        assert out.name.startswith("new_5_words__")
+
+
 MORE = {"rounds": 12, "saving__resume_rounds": 2, "kl__target": 0.5, "shaping__normalise": True}
 
 
@@ -217,7 +229,7 @@ def test_a_reward_that_fails_in_another_process_says_why(student: Path, tmp_path
     """PPO-3, X-5: only the main process speaks, so it tells what another one met."""
     code = tmp_path / "ranked.py"
     code.write_text(RANKED)
-    settings = {"reward__kind": "function", "reward__path": f"{code}:score"}
+    settings: dict[str, Any] = {"reward__kind": "function", "reward__path": f"{code}:score"}
     settings["compute__use_cpu"] = False  # launch finds out by itself
     launch = ["launch", "--processes", "2", "--", *options(student, tmp_path / "run", **settings)]
     running = process(launch)
@@ -273,6 +285,7 @@ def test_a_round_that_was_stopped_is_done_again(student: Path, tmp_path: Path) -
         ({"reward__kind": "contians"}, "contains"),
         ({"kl__reference": "./none"}, "--kl.reference ./none holds no model"),
         ({"rollout__banned_tokens": 300}, "--rollout.banned-tokens 300 is no token"),
+        ({"rollout__temperature": 1e-40}, "--rollout.temperature is 1e-40"),
         ({"rollout__banned_words": "zebra"}, "--rollout.banned-words zebra is more than one"),
     ],
 )
@@ -301,6 +314,17 @@ def test_a_reference_with_other_tokens_is_refused(
     out = tmp_path / "run"
     assert main(options(student, out, kl__reference=tmp_path / "other")) == 2
     assert "has other tokens than the student" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_bans_that_leave_nothing_are_refused(
+    student: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """X-1: before anything is written."""
+    out = tmp_path / "run"
+    banned = map(str, range(len(AutoTokenizer.from_pretrained(student))))
+    assert main([*options(student, out), "--rollout.banned-tokens", *banned]) == 2
+    assert "tokens are banned, so nothing can be written" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -226,9 +226,11 @@ def test_a_file_without_a_reward_is_refused(code, part, tmp_path):
     assert "\n" not in message
 
 
-def test_a_function_named_total_is_refused(tmp_path):
-    """X-1: the logs have a total already."""
-    path = write(tmp_path, "def total(responses):\n    return [1]\n").replace(":score", ":total")
+@pytest.mark.parametrize("name", ["total", "std"])
+def test_a_function_named_like_a_key_of_the_logs_is_refused(name, tmp_path):
+    """X-1: the sum of all rewards and its standard deviation."""
+    path = write(tmp_path, f"def {name}(responses):\n    return [1]\n")
+    path = path.replace(":score", f":{name}")
     assert "needs another name" in refusal(path)
 
 
@@ -250,7 +252,7 @@ def test_a_function_named_total_is_refused(tmp_path):
         ("{'polite': 1}", "(term polite) returned '1' (int) for 2 samples."),
         ("{'a b': [1, 1]}", "has a term named 'a b'"),
         ("{}", "returned an empty dictionary"),
-        ("{'a': [3e38] * 2, 'b': [3e38] * 2}", "(sum of its terms) returned inf for sample 1 of 2"),
+        ("{'a': [6e5] * 2, 'b': [6e5] * 2}", "(sum of its terms) returned 1200000.0 for sample 1"),
     ],
 )
 def test_what_is_no_score_is_refused(returned, part, tmp_path):
@@ -311,5 +313,5 @@ def test_a_function_that_never_returns_is_given_up(count, part, tmp_path):
         timeout_seconds=0.2,
     )
     assert f"did not return within 0.2 seconds {part}" in str(error)
-    assert "raise timeout_seconds" in str(error)
+    assert "raise timeout_seconds in the run's config.yaml" in str(error)
     assert "reward" not in [thread.name for thread in threading.enumerate()]  # it was ended

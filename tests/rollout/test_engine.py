@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 from scipy import stats
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -271,6 +272,29 @@ def test_bad_settings_are_refused():
         take(student, [[]])
     with pytest.raises(UserError, match="banned-tokens 99 is no token"):
         take(student, banned_tokens=(99,))
+
+
+@pytest.mark.parametrize("engine", ["tutelage", "transformers"])
+def test_bans_leave_something_to_draw(engine):
+    """X-1: the end alone is enough, unless a response may not end yet."""
+    student = gpt2()
+    end = tokenizer_of().eos_token_id
+    rest = tuple(token for token in range(VOCAB) if token != end)
+    with pytest.raises(UserError, match=f"All {VOCAB} tokens are banned"):
+        take(student, engine=engine, banned_tokens=(*rest, end))
+    with pytest.raises(UserError, match="but those that end a response, which"):
+        take(student, engine=engine, banned_tokens=rest, min_tokens=1)
+    assert set(take(student, engine=engine, banned_tokens=rest).finish) == {"eos"}
+
+
+@pytest.mark.parametrize("engine", ["tutelage", "transformers"])
+def test_the_lowest_temperature_draws_the_likeliest_token(engine):
+    """X-1: lower ones, whose logits would overflow, are refused."""
+    student = lively(gpt2())
+    coldest = take(student, engine=engine, temperature=1e-3, max_tokens=5)
+    assert coldest.response_ids == take(student, top_k=1, max_tokens=5).response_ids
+    with pytest.raises(ValidationError, match="temperature"):
+        Sampling(temperature=1e-40)
 
 
 def test_nothing_to_write_is_nothing():

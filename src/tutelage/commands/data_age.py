@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from tyro.conf import Positional, arg
 
 from tutelage.commands.checkpoints import Subject, content_hash, subjects
@@ -17,6 +17,7 @@ from tutelage.commands.generate import load
 from tutelage.config import Config, UserError
 from tutelage.data import AnyPrompts
 from tutelage.data.prompt_builders import NurseryPrompts
+from tutelage.rollout.engine import Temperature
 from tutelage.run_folder import read_lines, write_text
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class DataAge(Config):
     have come once."""
     max_tokens: PositiveInt = 128
     """Most tokens of a text, its prompt included."""
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
     """Divides the logits: below 1 safer, above 1 wilder."""
     top_k: NonNegativeInt = 20
     """Sample among the k likeliest tokens only; 0: among all."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tutelage.config import Config
 from tutelage.data.answers import answer_number, right_number
 from tutelage.evals.similarity import rouge, self_bleu
+from tutelage.rollout.engine import Temperature
 
 if TYPE_CHECKING:
     from tutelage.data.completions import Answers, EncodedExample
@@ -30,7 +31,7 @@ class Responses(Config):
     """Sampled responses to each prompt, besides the greedy one; diversity needs two."""
     response_length: PositiveInt = 128
     """Most tokens of a response; shorter where the student's context ends."""
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
     """Divides the logits of sampled responses."""
     top_k: NonNegativeInt = 0
     """Sample among the k likeliest tokens only; 0: among all."""

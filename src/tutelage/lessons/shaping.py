@@ -23,16 +23,21 @@ class Shaping(Config):
     """Give the scores of the run so far mean 0 and variance 1."""
 
     def check(self, *, has_critic: bool) -> None:
-        """Refuse settings that contradict each other."""
+        """Refuse settings that contradict each other, or would do nothing."""
+        if self.missing_end == "replace" and not self.missing_end_penalty:
+            raise UserError(
+                "--shaping.missing-end replace says how a penalty is taken, but there is none. "
+                "Give --shaping.missing-end-penalty, too."
+            )
         if self.truncation != "terminal" and not has_critic:
             raise UserError(
                 f"--shaping.truncation {self.truncation} needs --update.kind ppo: leave-one-out "
                 "compares whole responses by their scores. Use terminal."
             )
-        if self.truncation == "bootstrap" and self.missing_end_penalty:
+        if self.truncation != "terminal" and self.missing_end_penalty:
             raise UserError(
-                "--shaping.truncation bootstrap leaves out the scores of responses that did not "
-                "end, and --shaping.missing-end-penalty with them. Give one of the two."
+                f"--shaping.truncation {self.truncation} leaves out the scores of responses that "
+                "did not end, and --shaping.missing-end-penalty with them. Give one of the two."
             )
 
 
@@ -55,7 +60,23 @@ class Kl(Config):
     run stops."""
 
     def check(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Refuse settings that contradict each other, or would do nothing."""
+        usual = type(self).model_fields
+        if self.reference == "none" and self.coef not in (0, usual["coef"].default):
+            raise UserError(
+                f"--kl.coef {self.coef:g} is the weight of the KL to a reference, but "
+                "--kl.reference is none. Leave out one of the two."
+            )
+        if self.reference == "none" and self.place != "reward":
+            raise UserError(
+                f"--kl.place {self.place} is a place for the KL to a reference, but "
+                "--kl.reference is none. Leave out one of the two."
+            )
+        if self.target is None and self.horizon != usual["horizon"].default:
+            raise UserError(
+                f"--kl.horizon {self.horizon} says how fast the weight of the KL is adapted to a "
+                "target, but there is none. Give --kl.target, or leave it out."
+            )
         if self.target is not None and (self.reference == "none" or self.coef == 0):
             raise UserError(
                 "--kl.target adapts the weight of the KL to a reference, so it needs a reference "

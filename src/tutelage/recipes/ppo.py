@@ -29,7 +29,7 @@ from tutelage.recipes.references import (
 from tutelage.rewards import AnyReward
 from tutelage.rewards.grammar import NurseryGrammar
 from tutelage.rollout.engine import Sampling, banned_ids
-from tutelage.run_folder import RunFolder, default_path
+from tutelage.run_folder import RunFolder, default_path, unused
 from tutelage.train.budget import Budget
 from tutelage.train.checkpoint import Hub
 from tutelage.train.compute import ComputeConfig
@@ -153,12 +153,13 @@ class Ppo(Config):
         name, limit = next(iter(limits.items()))
         unit = "words" if name.endswith("words") else "tokens"
         model = self.student.path or self.student.size or "new"
-        return Path("runs") / run_name(model, limit, unit, datetime.now())
+        return unused(Path("runs") / run_name(model, limit, unit, datetime.now()))
 
     def session(self, compute: Compute, folder: RunFolder, console: Console) -> Session:
         """Everything that trains, ready to start."""
         from tutelage.lessons.stage import Solo
         from tutelage.lessons.trial import Trial
+        from tutelage.rollout.policy import Policy
 
         tokenizer = self.tokenizer.of(self.student.path)
         if is_model(self.kl.reference):
@@ -168,6 +169,7 @@ class Ppo(Config):
             prompts = self.read_prompts(tokenizer)
         student = self.student.build(tokenizer, seed=self.seed, value_head=self.has_critic)
         refuse_long_prompts(prompts, student.context, self.rollout.max_tokens)
+        Policy(student, tokenizer, self.rollout, None)  # which refuses bans that leave no token
         self.evals.refuse_unreadable(student, tokenizer, compute.device)
         reference = build_reference(
             self.kl.reference,

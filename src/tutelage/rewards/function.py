@@ -14,7 +14,15 @@ from pydantic import Field
 
 from tutelage.config import Config, UserError, nearest
 from tutelage.rewards.import_path import load_function, told
-from tutelage.rewards.protocol import Reward, RewardError, Scores, blame, numbers, refuse_names
+from tutelage.rewards.protocol import (
+    TAKEN_NAMES,
+    Reward,
+    RewardError,
+    Scores,
+    blame,
+    numbers,
+    refuse_names,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +49,11 @@ class Function(Config):
     def check(self) -> None:
         """Refuse a function that can't be imported, or does not take what it will be given."""
         parameters(self.path)
-        if self.path.endswith(":total"):
+        name = self.path.rpartition(":")[2]
+        if name in TAKEN_NAMES:
             raise UserError(
-                f"The function {self.path} needs another name: total is what the logs call the sum "
-                "of all rewards."
+                f"The function {self.path} needs another name: {' and '.join(TAKEN_NAMES)} are "
+                "what the logs call the sum of all rewards and its standard deviation."
             )
 
     def columns(self) -> tuple[str, ...]:
@@ -146,7 +155,10 @@ class _Caller:
             what = (
                 f"The function {self.path} did not return within {self.timeout_seconds:g} seconds"
             )
-            remedy = "Mend the function, or raise timeout_seconds; then go on with --resume."
+            remedy = (
+                "Mend the function, or raise timeout_seconds in the run's config.yaml; then go on "
+                "with --resume."
+            )
             if len(responses) == 1:
                 raise blame(what, remedy, 0, prompts, responses) from None
             raise RewardError(f"{what} for {batch}. {remedy}") from None

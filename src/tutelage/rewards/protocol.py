@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TERM_NAME = re.compile(r"[\w.-]+")
-LARGEST = 3.4028234663852886e38  # of float32
+TAKEN_NAMES = ("total", "std")  # of what the logs say of all scores
+LARGEST = 1e6  # sums of squares still fit float32, and beyond it nothing is learned
 SHOWN_CHARACTERS = 60
 
 
@@ -129,7 +130,7 @@ def checked(
 def numbers(
     values: Any, prompts: Sequence[str], responses: Sequence[str], *, name: str
 ) -> Float[Tensor, " batch"]:
-    """One finite number for each sample, out of a list, tuple, array or tensor of them."""
+    """One number of sane size for each sample, out of a list, tuple, array or tensor of them."""
     import torch
 
     values = values.tolist() if hasattr(values, "tolist") else values
@@ -145,7 +146,8 @@ def numbers(
             what = f"{name} returned {_kind(value)} instead of a number"
             raise blame(what, remedy, index, prompts, responses)
         if not abs(value) <= LARGEST:  # pyright: ignore[reportOperatorIssue]: nan is caught, too
-            raise blame(f"{name} returned {value}", remedy, index, prompts, responses)
+            size = "Return one number from -1,000,000 to 1,000,000 for each sample."
+            raise blame(f"{name} returned {value}", size, index, prompts, responses)
     if len(values) < len(responses):
         what = f"{name} returned only {len(values)} numbers: there is none"
         raise blame(what, remedy, len(values), prompts, responses)
@@ -158,10 +160,11 @@ def numbers(
 def refuse_names(names: Mapping[Any, Any], *, name: str) -> None:
     """Raise RewardError where a term's name can't be a key in the logs."""
     for term in names:
-        if not isinstance(term, str) or not TERM_NAME.fullmatch(term) or term == "total":
+        if not isinstance(term, str) or not TERM_NAME.fullmatch(term) or term in TAKEN_NAMES:
             raise RewardError(
                 f"{name} has a term named {term!r}, which can't be a key in the logs. A name "
-                "consists of letters, digits, '_', '.' and '-'; total is the sum of all terms."
+                "consists of letters, digits, '_', '.' and '-'; total and std are taken: the "
+                "sum of all terms and its standard deviation."
             )
 
 

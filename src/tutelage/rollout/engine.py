@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tutelage.config import Config, UserError
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 Finish = Literal["eos", "stop", "length", "context"]
 """Why a response ended: end token, stop string, token limit, or the student's context."""
+
+Temperature = Annotated[float, Field(ge=1e-3)]
+"""What logits are divided by; with much less they would overflow, and only the likeliest token is
+drawn anyway."""
 
 Constraint = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 """Changes what may be drawn next, or how likely: given logits (row vocab), the response tokens so
@@ -30,7 +34,7 @@ class Sampling(Config):
     """Longest response, in tokens; shorter where the student's context ends."""
     min_tokens: NonNegativeInt = 0
     """Tokens that a response has before it may end."""
-    temperature: PositiveFloat = 1.0
+    temperature: Temperature = 1.0
     """Divides the logits, here and wherever a ratio or a KL is formed."""
     top_k: NonNegativeInt = 0
     """Draw among the k likeliest tokens only; 0 for all."""
@@ -48,7 +52,8 @@ class Sampling(Config):
     engine: Literal["tutelage", "transformers"] = "tutelage"
     """tutelage's own sampler, or generate() of Transformers: slower, but for any model."""
     rows_at_once: PositiveInt = 128
-    """Responses written at the same time; fewer save memory, and change nothing else."""
+    """Responses written at the same time; fewer save memory. They change no response, except with
+    engine transformers, which draws random numbers for all of them together."""
 
     def check(self) -> None:
         """Refuse settings that contradict each other."""

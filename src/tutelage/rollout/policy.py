@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tutelage.config import UserError
 from tutelage.models.student_module import States, Student
 from tutelage.rollout.drawing import Choices, choices, distribution
 from tutelage.rollout.engine import Constraint, Sampling, banned_ids, end_tokens
@@ -24,6 +26,22 @@ class Outlook(NamedTuple):
     values: Float[Tensor, " row"] | None
 
 
+def refuse_no_choice(banned: Sequence[int], ends: Sequence[int], *, num_tokens: int) -> None:
+    """Raise if no token is left to draw.
+
+    Args:
+        banned: Tokens that are never drawn.
+        ends: End tokens, where a response may not end at once.
+        num_tokens: Tokens that there are, counted from 0.
+    """
+    if set(range(num_tokens)) <= {*banned, *ends}:
+        but = " but those that end a response, which --rollout.min-tokens forbids," if ends else ""
+        raise UserError(
+            f"All {num_tokens} tokens{but} are banned, so nothing can be written. Leave some out "
+            "of --rollout.banned-tokens or --rollout.banned-words."
+        )
+
+
 class Policy:
     """A student's next tokens under sampling settings."""
 
@@ -36,6 +54,7 @@ class Policy:
         self.device = student.base.device
         ends = end_tokens(student, tokenizer)
         banned = [*banned_ids(sampling, tokenizer), *spare_ids(student.base, tokenizer)]
+        refuse_no_choice(banned, ends if sampling.min_tokens else (), num_tokens=len(tokenizer))
         self.ends = torch.tensor(ends, dtype=torch.long, device=self.device)
         self.banned = torch.tensor(banned, dtype=torch.long, device=self.device)
 

@@ -225,6 +225,17 @@ def test_bad_input_is_refused_in_one_sentence(taught, tmp_path, capsys, more, me
     assert not (tmp_path / "run").exists()
 
 
+def test_a_word_of_the_file_of_banned_words_is_named_with_the_file(taught, tmp_path, capsys):
+    """X-1: the others are named with their option."""
+    path = tmp_path / "ban.txt"
+    path.write_text("the\n\nnot a token\n")
+    more = {"demonstrator__banned-file": path}
+    assert main(options(*taught, tmp_path / "run", **more)) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"--demonstrator.banned-file {path}: not a token is more than one token" in said
+    assert "banned-words" not in said
+
+
 def test_a_model_of_preferences_tells_no_ages(taught, tmp_path: Path, capsys) -> None:
     """TND-3."""
     corpus, teacher, _ = taught

@@ -17,7 +17,14 @@ from tutelage.reports.runs import read_run, read_runs
 from tutelage.reports.shares import Shares, share_chart
 from tutelage.reports.svg import Stylist
 from tutelage.reports.tables import ending, summary
-from tutelage.reports.trials import FINISHES, FRACTIONS, GROUPS, finish_shares, grouped
+from tutelage.reports.trials import (
+    FINISHES,
+    FRACTIONS,
+    GROUPS,
+    finish_shares,
+    grouped,
+    note_of,
+)
 
 STEPS = Axis("steps", False)
 
@@ -86,6 +93,13 @@ def test_metrics_of_trials_are_grouped_by_what_they_tell():
         ("trial", ["trial/new"]),
         ("optim", ["optim/lr"]),
     ]
+
+
+def test_entropies_agree_only_where_the_student_drew_from_all_it_could():
+    """TND-6: not with top-k, nor over a demonstrator's texts."""
+    note = note_of("entropy")
+    assert "Where the student drew all tokens from that whole distribution, the two agree" in note
+    assert "another’s texts" in note
 
 
 def test_without_trials_groups_are_named_like_their_keys():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tutelage.lessons.exchange import Writer
     from tutelage.rewards.protocol import Reward
 
+NAMES = {"--rollout.": "--demonstrator.sampling."}
+"""Names of sampling settings here, by those that errors have."""
 AS_IN_THE_PAPER = {"max_tokens": 123, "top_k": 20, "top_p": 0.95}
 
 
@@ -72,8 +75,12 @@ class Demonstrator(Config):
 
     def banned(self) -> tuple[str, ...]:
         """The words that are never written."""
+        return (*self.sampling.banned_words, *self.banned_by_file())
+
+    def banned_by_file(self) -> tuple[str, ...]:
+        """Those of them that the file names."""
         if self.banned_file is None:
-            return self.sampling.banned_words
+            return ()
         try:
             lines = self.banned_file.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -81,7 +88,16 @@ class Demonstrator(Config):
                 f"--demonstrator.banned-file {self.banned_file} can't be read ({error}). "
                 "Give a text file with one word a line."
             ) from None
-        return (*self.sampling.banned_words, *(line.strip() for line in lines if line.strip()))
+        return tuple(line.strip() for line in lines if line.strip())
+
+    def refuse_unmasked(self) -> None:
+        """Raise unless there are words that the teacher never writes."""
+        if not (self.banned() or self.sampling.banned_tokens):
+            raise UserError(
+                "A masked teacher needs words that it never writes: give "
+                "--demonstrator.sampling.banned-words, --demonstrator.sampling.banned-tokens or "
+                "--demonstrator.banned-file."
+            )
 
     def age(self) -> float:
         """log2 of the teacher's training step."""
@@ -116,16 +132,24 @@ class Demonstrator(Config):
             )
         model = StudentConfig(path=self.path).build(tokenizer, seed=0)
         sampling = self.sampling.model_copy(update={"banned_words": self.banned()})
-        self._named(lambda: banned_ids(sampling, tokenizer))
+        self._named(lambda: banned_ids(self.sampling, tokenizer))
+        by_file = Sampling(banned_words=self.banned_by_file())
+        self._named(
+            lambda: banned_ids(by_file, tokenizer),
+            {"--rollout.banned-words": f"--demonstrator.banned-file {self.banned_file}:"},
+        )
         placed: Any = frozen.place(model, device)
         return Writer(placed, sampling)
 
-    def _named(self, check: Any) -> None:
-        """Run a check of the sampling settings; errors name them as they are given."""
+    def _named(self, check: Callable[[], Any], names: Mapping[str, str] = NAMES) -> None:
+        """Run a check of sampling settings; errors name them as they are given."""
         try:
             check()
         except UserError as error:
-            raise UserError(str(error).replace("--rollout.", "--demonstrator.sampling.")) from None
+            said = str(error)
+            for name, given in names.items():
+                said = said.replace(name, given)
+            raise UserError(said) from None
 
 
 class AgeModel(Config):
@@ -135,8 +159,8 @@ class AgeModel(Config):
     """Folder or hub name of the age model, of `tutelage reward --preset age`, or of any sequence
     classifier with one label that predicts log2 steps."""
     shape: Shape = "difference"
-    """What a text of age a is worth to a learner of age s. difference: a − s. ratio: a / s. raw: a.
-    binary: a, if it is at least s, else −1."""
+    """What a text of age a is worth to a learner of age s. difference: a − s. ratio: a / s, where
+    an s below 1 counts as 1. raw: a. binary: a, if it is at least s, else −1."""
     baseline: Literal["step", "twin"] = "step"
     """The learner's age s. step: log2 of its step. twin: the predicted age of what a twin, which
     learns by imitation alone, writes for the same prompt."""

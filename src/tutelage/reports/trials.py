@@ -59,7 +59,9 @@ GROUPS = {
     "entropy": Metrics(
         ("trial/entropy", "trial/sampled_entropy"),
         "In nats per token: of the whole next-token distribution, and as the mean −ln p of the "
-        "tokens drawn. The two agree up to noise. A fall to 0 means that all responses are alike.",
+        "tokens drawn. Where the student drew all tokens from that whole distribution, the two "
+        "agree up to noise; top-k and top-p make the second smaller, another’s texts mostly "
+        "greater. A fall to 0 means that all responses are alike.",
     ),
     "responses": Metrics(
         ("rollout/response_tokens", *FRACTIONS, "rollout/kept_mass"),

@@ -276,17 +276,22 @@ def test_what_divides_is_not_refused():
     refuse_uneven(3, 1, PpoUpdate(), 3)
 
 
-@pytest.mark.parametrize("each", [False, True])
-def test_an_echo_imitates_exactly_the_texts_of_the_exchange(each):
-    """TND-5: mean loss over all tokens but each text's first."""
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_echo_imitates_exactly_the_texts_of_the_exchange(twice):
+    """TND-5: mean loss over all tokens but each text's first; twice, of two random halves before."""
     student = student_of()
     stage = exchange(student, age_model=None)
-    lesson = Echo(trial(student, stage), stage, plays=True, each=each)
+    lesson = Echo(trial(student, stage), stage, plays=True, twice=twice)
     batches = rounds(lesson, student)
-    assert len(batches) == lesson.steps_per_round == (2 if each else 1)
+    assert len(batches) == lesson.steps_per_round == (3 if twice else 1)
     rollout = stage.played.rollout
     texts = [p + r for p, r in zip(rollout.prompt_ids, rollout.response_ids, strict=True)]
-    parts = [texts[::2], texts[1::2]] if each else [texts]
+    parts = [[row for m in batch.microbatches for row in m] for batch in batches]
+    assert sorted(parts[-1]) == sorted(texts)
+    if twice:
+        assert [len(part) for part in parts] == [len(texts) // 2] * 2 + [len(texts)]
+        assert sorted(parts[0] + parts[1]) == sorted(texts)
+        assert {row in texts[::2] for row in parts[0]} == {True, False}  # trials and others
     for batch, part in zip(batches, parts, strict=True):
         found = sum(float(lesson.loss(student, m)[0].detach()) for m in batch.microbatches)
         expected = 0.0
@@ -303,7 +308,7 @@ def test_a_process_without_texts_adds_nothing_to_an_echo():
     """X-5."""
     student = student_of()
     stage = exchange(student, age_model=None)
-    loss, _ = Echo(trial(student, stage), stage, plays=True, each=False).loss(student, [])
+    loss, _ = Echo(trial(student, stage), stage, plays=True, twice=False).loss(student, [])
     assert float(loss.detach()) == 0
     loss.backward()
 

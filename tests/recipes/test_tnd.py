@@ -2,11 +2,14 @@
 
 import csv
 import json
+import shutil
 import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
@@ -234,6 +237,30 @@ def test_a_word_of_the_file_of_banned_words_is_named_with_the_file(taught, tmp_p
     said = " ".join(capsys.readouterr().err.split())
     assert f"--demonstrator.banned-file {path}: not a token is more than one token" in said
     assert "banned-words" not in said
+
+
+def test_a_run_with_a_silent_teacher_goes_on_once_its_config_makes_it_speak(
+    taught, tmp_path, capsys
+):
+    """TND-2: as the message says."""
+    corpus, teacher, ages = taught
+    silent, out = tmp_path / "silent", tmp_path / "run"
+    shutil.copytree(teacher, silent)
+    model = AutoModelForCausalLM.from_pretrained(teacher)
+    with torch.no_grad():  # the end token, whatever comes before
+        model.transformer.ln_f.weight.zero_()
+        model.transformer.ln_f.bias.copy_(model.lm_head.weight[model.config.eos_token_id] * 1e4)
+    model.save_pretrained(silent)
+    assert main(options(corpus, silent, ages, out, steps=8)) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "set min_tokens under demonstrator, sampling in the run's config.yaml" in said
+    assert "--resume" in said
+    config = yaml.safe_load((out / "config.yaml").read_text())
+    config["demonstrator"]["sampling"]["min_tokens"] = 2
+    (out / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(["tnd", "--resume", str(out)]) == 0
+    shown = [r for r in read_lines(out / "samples.jsonl") if r["author"] == "demonstrator"]
+    assert min(row["num_tokens"] for row in shown) >= 2
 
 
 def test_a_model_of_preferences_tells_no_ages(taught, tmp_path: Path, capsys) -> None:

@@ -18,6 +18,7 @@ from tutelage.lessons.machine import largest
 from tutelage.lessons.texts import at_once
 from tutelage.objectives.clm import nll
 from tutelage.rows import padded, portions
+from tutelage.tensors import generator
 
 if TYPE_CHECKING:
     from tutelage.lessons.trial import Trial
@@ -30,22 +31,23 @@ class Echo:
         trial: Whose prompts are given.
         exchange: Who writes.
         plays: Whether it has the texts written; else those of the trial just before are taken.
-        each: Whether the texts of each author make an optimiser step of their own.
+        twice: Whether the texts are learned twice, as the released code does: in two steps of a
+            random half each, then in one of all. Else once, in one step.
     """
 
     name = "echo"
 
-    def __init__(self, trial: Trial, exchange: Exchange, *, plays: bool, each: bool):
+    def __init__(self, trial: Trial, exchange: Exchange, *, plays: bool, twice: bool):
         self.trial = trial
         self.exchange = exchange
         self.plays = plays
-        self.each = each
+        self.twice = twice
         self.machine = trial.machine
 
     @property
     def steps_per_round(self) -> int:
         """Optimiser steps that a round makes."""
-        return self.exchange.voices if self.each else 1
+        return 1 + min(self.trial.batch_size, 2) if self.twice else 1
 
     def round(self, student: torch.nn.Module) -> Iterator[Batch]:
         """The texts of one exchange."""
@@ -67,14 +69,21 @@ class Echo:
         assert self.exchange.played is not None
         rollout = self.exchange.played.rollout
         texts = [p + r for p, r in zip(rollout.prompt_ids, rollout.response_ids, strict=True)]
-        parts = [texts]
-        if self.each:
-            parts = [texts[i :: self.exchange.voices] for i in range(self.exchange.voices)]
-        for part in parts:
+        for part in [*(self.halves(texts) if self.twice else []), texts]:
             yield self.batch(part, **news)
             news = {}
         if self.plays:
             self.trial.rounds += 1
+
+    def halves(self, texts: list[list[int]]) -> list[list[list[int]]]:
+        """This process's texts in two random halves of all; a half may have none of them."""
+        num_texts = self.trial.batch_size
+        rng = generator(self.trial.seed, "echo", self.trial.rounds)
+        order = torch.randperm(num_texts, generator=rng).tolist()
+        half = (num_texts + 1) // 2
+        own = dict(zip(range(num_texts)[self.trial.own_rows()], texts, strict=True))
+        halves = [half for half in (order[:half], order[half:]) if half]
+        return [[own[index] for index in half if index in own] for half in halves]
 
     def batch(
         self,
@@ -90,7 +99,7 @@ class Echo:
         )
         num_terms = int(self.machine.sum(own)[0])
         lengths = [len(text) for text in texts]
-        # Each process has as many texts; how many portions they make may differ.
+        # Processes may have different numbers of texts and of portions.
         own_portions = portions(
             lengths, range(len(texts)), at_once(self.trial.microbatch_tokens, self.machine.device)
         )

@@ -26,21 +26,20 @@ from tutelage.recipes.conduct import conduct
 from tutelage.recipes.frequencies import write_frequencies
 from tutelage.recipes.sweep import refuse_shared_hub
 from tutelage.recipes.text import Text, evaluate, read_text, refuse_long_blocks
-from tutelage.recipes.tnd_lessons import ECHO, Lessons, Twin
+from tutelage.recipes.tnd_lessons import ECHO, Lessons, Twin, learners_of
 from tutelage.recipes.tnd_teachers import AS_IN_THE_PAPER, AgeModel, Demonstrator, Frozen
 from tutelage.rollout.engine import Sampling
 from tutelage.run_folder import RunFolder, default_path
 from tutelage.train.checkpoint import Hub
 from tutelage.train.compute import ComputeConfig
 from tutelage.train.curriculum import DEMONSTRATION, TRIAL, Cycle
-from tutelage.train.loop import Learner, Progress, Stop
+from tutelage.train.loop import Progress, Stop
 from tutelage.train.milestones import Milestones
 from tutelage.train.optim import Optim
 from tutelage.train.session import Saving, Session
 from tutelage.train.trackers import Trackers
 
 if TYPE_CHECKING:
-    import torch
     from rich.console import Console
 
     from tutelage.lessons.exchange import Writer
@@ -59,6 +58,8 @@ class Interaction(Config):
     """Whose texts are learned from."""
     learn: Literal["ppo", "imitation"] = "ppo"
     """How: by PPO on their worth, or by imitating them (the control double CLM)."""
+    masked: bool = False
+    """Refuse a demonstrator that may write every word, as the preset masked_teacher does."""
 
     @property
     def authors(self) -> tuple[str, ...]:
@@ -160,6 +161,8 @@ class Tnd(Config):
         """Refuse what a step of interaction can't do with."""
         if self.interaction.texts != "trials":
             self.demonstrator.check()
+        if self.interaction.masked:
+            self.demonstrator.refuse_unmasked()
         self.rollout.check()
         if self.rollout.support == "truncated" or self.demonstrator.sampling.support == "truncated":
             raise UserError(
@@ -175,7 +178,8 @@ class Tnd(Config):
             return
         self.age.check()
         self.shaping.check(has_critic=True)
-        if self.age.shape == "ratio" and self.curriculum.step_of_trial(0) == 1:
+        is_by_step = self.age.shape == "ratio" and self.age.baseline == "step"
+        if is_by_step and self.curriculum.step_of_trial(0) == 1:
             raise UserError(
                 "--age.shape ratio divides by log2 of the step, which is 0 at step 1, where this "
                 "curriculum has its first trial. Begin with demonstrations."
@@ -222,8 +226,8 @@ class Tnd(Config):
         placed = compute.place(student, has_idle=self.has_ppo)
         twin = self.twin(student, compute) if self.has_ppo and self.age.baseline == "twin" else None
         lessons = self.lessons(student, text, compute, twin)
-        learners = self.learners(lessons, placed, twin, compute)
         names = self.names()
+        learners = learners_of(self, lessons, placed, twin, compute)
         steps = sum(lessons.steps_of(name) for round in range(self.steps) for name in names(round))
         exchange = lessons.exchange
         return Session(
@@ -277,8 +281,8 @@ class Tnd(Config):
         other = copy.deepcopy(student)
         other.value_head = None
         placed = compute.place(other)
-        steps = self.curriculum.num_demonstrations(self.steps)
-        return Twin(other, placed, *self.optim.build(placed, total_steps=max(steps, 1)))
+        at = [r for r in range(self.steps) if DEMONSTRATION in self.curriculum.kinds(r)]
+        return Twin(other, placed, *self.optim.build(placed, total_steps=self.steps, at=at))
 
     def lessons(self, student: Student, text: Text, compute: Compute, twin: Twin | None) -> Lessons:
         """What the student learns from."""
@@ -328,7 +332,7 @@ class Tnd(Config):
         )
         echo = None
         if self.has_echo:
-            echo = Echo(trial, exchange, plays=not self.has_ppo, each=self.has_ppo)
+            echo = Echo(trial, exchange, plays=not self.has_ppo, twice=self.has_ppo)
         return Lessons(demonstration, trial if self.has_ppo else None, echo, exchange)
 
     def writers(self, student: Student, tokenizer: Any, compute: Compute) -> dict[str, Writer]:
@@ -345,48 +349,16 @@ class Tnd(Config):
 
     def refuse_long_texts(self, student: Student) -> None:
         """Raise if a text can be longer than what the student reads."""
-        longest = max(self.rollout.max_tokens, self.demonstrator.sampling.max_tokens)
-        total = self.interaction.prompt_tokens + longest
-        if total > student.context:
-            raise UserError(
-                f"A prompt of {self.interaction.prompt_tokens} tokens and a text of {longest} are "
-                f"more than the {student.context} that this student reads. Lower "
-                "--rollout.max-tokens and --demonstrator.sampling.max-tokens."
-            )
-
-    def learners(
-        self, lessons: Lessons, placed: torch.nn.Module, twin: Twin | None, compute: Compute
-    ) -> dict[str, Learner]:
-        """Each lesson with the optimiser that belongs to it."""
-        from tutelage.lessons.twin import WithTwin
-
-        demonstration, trial, echo, _ = lessons
-        steps = self.curriculum.num_demonstrations(self.steps)
-        num_trials = self.curriculum.num_trials(self.steps)
-        if echo is not None:
-            steps += num_trials * echo.steps_per_round
-        built = self.optim.build(placed, total_steps=max(steps, 1), without="value_head")
-        imitation = (*built, self.optim.max_grad_norm)
-        lesson: Any = demonstration
-        if twin is not None:
-            lesson = WithTwin(
-                demonstration,
-                twin.placed,
-                twin.optimizer,
-                twin.scheduler,
-                max_grad_norm=self.optim.max_grad_norm,
-                machine=compute,
-            )
-        learners = {DEMONSTRATION: Learner(lesson, *imitation)}
-        if trial is not None:
-            total = num_trials * trial.steps_per_round
-            own = self.interaction_optim
-            learners[TRIAL] = Learner(
-                trial, *own.build(placed, total_steps=total), own.max_grad_norm
-            )
-        if echo is not None:
-            learners[ECHO] = Learner(echo, *imitation)
-        return learners
+        found = {"trials": ("rollout", self.rollout)}
+        found["demonstrations"] = ("demonstrator.sampling", self.demonstrator.sampling)
+        for author in self.interaction.authors:
+            option, sampling = found[author]
+            if self.interaction.prompt_tokens + sampling.max_tokens > student.context:
+                raise UserError(
+                    f"A prompt of {self.interaction.prompt_tokens} tokens and a text of "
+                    f"{sampling.max_tokens} are more than the {student.context} that this student "
+                    f"reads. Lower --{option}.max-tokens."
+                )
 
     def watch(self, progress: Progress) -> None:
         """Stop if the policy runs away from the one that wrote."""

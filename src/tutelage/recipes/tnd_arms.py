@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from tutelage.config import UserError, nearest
 from tutelage.recipes.tnd import Tnd
 
 Arm = Callable[[Tnd], Tnd]
 
+RELEASED = 16
+"""Texts of an update by PPO in the released code."""
+
 
 def tnd(config: Tnd) -> Tnd:
     """Trials and demonstrations: the paper's main method."""
-    return config
+    return interacting(config, texts="both")
 
 
 def clm(config: Tnd) -> Tnd:
@@ -35,7 +39,7 @@ def trials_only(config: Tnd) -> Tnd:
 
 def double_clm(config: Tnd) -> Tnd:
     """A control: the texts of an interaction are imitated, without rewards."""
-    return interacting(config, learn="imitation")
+    return interacting(config, texts="both", learn="imitation")
 
 
 def clm_on_teacher_text(config: Tnd) -> Tnd:
@@ -45,24 +49,51 @@ def clm_on_teacher_text(config: Tnd) -> Tnd:
 
 def masked_teacher(config: Tnd) -> Tnd:
     """The teacher never writes some words (--demonstrator.sampling.banned-words, or a file)."""
-    sampling = config.demonstrator.sampling
-    if not (config.demonstrator.banned() or sampling.banned_tokens):
-        raise UserError(
-            "The arm masked_teacher needs words that the teacher never writes: give "
-            "--demonstrator.sampling.banned-words, --demonstrator.sampling.banned-tokens or "
-            "--demonstrator.banned-file."
-        )
-    return config
+    return interacting(config, texts="both", masked=True)
 
 
 def released_code(config: Tnd) -> Tnd:
     """What the paper's released code does, where it differs from the paper."""
-    return config.model_copy(update={"mode": "released_code"})
+    num_texts = 2 * config.interaction.batch_size
+    update = config.update.model_copy(update={"minibatch_size": min(RELEASED, num_texts)})
+    shaping = config.shaping.model_copy(update={"normalise": False})
+    changes = {"mode": "released_code", "update": update, "shaping": shaping}
+    return interacting(config.model_copy(update=changes), texts="both")
 
 
-def interacting(config: Tnd, **changes: str) -> Tnd:
-    """The same with another kind of interaction."""
+def interacting(
+    config: Tnd,
+    *,
+    texts: Literal["both", "trials", "demonstrations"],
+    learn: Literal["ppo", "imitation"] = "ppo",
+    masked: bool = False,
+) -> Tnd:
+    """The same with this kind of interaction."""
+    changes = {"texts": texts, "learn": learn, "masked": masked}
     return config.model_copy(update={"interaction": config.interaction.model_copy(update=changes)})
+
+
+def unmasked(config: Tnd) -> Tnd:
+    """The same with a teacher that may write every word."""
+    sampling = config.demonstrator.sampling.model_copy(
+        update={"banned_words": (), "banned_tokens": ()}
+    )
+    teacher = config.demonstrator.model_copy(update={"sampling": sampling, "banned_file": None})
+    return config.model_copy(update={"demonstrator": teacher})
+
+
+def configs_of(config: Tnd) -> dict[str, Tnd]:
+    """The configuration of each arm of a sweep; with masked_teacher, only it bans words."""
+    names = arms_of(config.sweep)
+    base = config.model_copy(update={"sweep": (), "seeds": 1})
+    others = [name for name in names if name != "clm"]
+    if others and not base.has_interaction:
+        raise UserError(
+            f"--sweep {others[0]} interacts, but this curriculum never does. Leave out --preset "
+            "clm, or give --curriculum.trials-per-cycle."
+        )
+    plain = unmasked(base) if "masked_teacher" in names else base
+    return {name: ARMS[name](base if name == "masked_teacher" else plain) for name in names}
 
 
 ARMS: dict[str, Arm] = {

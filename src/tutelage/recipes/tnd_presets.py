@@ -74,8 +74,7 @@ def ablation(name: str) -> Callable[[], Tnd]:
     """The paper's main run with an arm's change."""
 
     def preset() -> Tnd:
-        # The words of a masked teacher are still to come.
-        return paper_babylm() if name == "masked_teacher" else ARMS[name](paper_babylm())
+        return ARMS[name](paper_babylm())
 
     preset.__doc__ = ARMS[name].__doc__
     return preset

@@ -55,8 +55,8 @@ def refuse_interaction(arm: Tnd, first: Session) -> None:
     from tutelage.train.compute import unwrap
 
     authors = arm.interaction.authors
-    arm.refuse_long_texts(unwrap(first.student))  # pyright: ignore[reportArgumentType]
     Openings(arm.read(first.console).blocks.stream, first.tokenizer, arm.interaction.prompt_tokens)
+    arm.refuse_long_texts(unwrap(first.student))  # pyright: ignore[reportArgumentType]
     if "trials" in authors:
         banned_ids(arm.rollout, first.tokenizer)
     if "demonstrations" in authors:

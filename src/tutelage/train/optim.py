@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, model_validator
@@ -56,17 +56,22 @@ class Optim(Config):
         return self
 
     def build(
-        self, module: torch.nn.Module, *, total_steps: int, without: str | None = None
+        self,
+        module: torch.nn.Module,
+        *,
+        total_steps: int,
+        at: Sequence[int] | None = None,
+        without: str | None = None,
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """The optimiser over the module's trainable parameters, and its schedule.
 
         Args:
             module: What learns.
             total_steps: Steps to the end of the schedule.
+            at: In which of these steps each update is made; none: one update a step.
             without: Name of a part that this optimiser leaves alone.
         """
         import torch
-        from transformers import get_scheduler
 
         trained = [
             parameter
@@ -85,10 +90,16 @@ class Optim(Config):
             eps=self.eps,
             fused=True,
         )
+        factor = self.factor(optimizer, total_steps)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, placed(factor, at))
+
+    def factor(self, optimizer: torch.optim.Optimizer, total_steps: int) -> Callable[[int], float]:
+        """What the learning rate is multiplied by in each step."""
+        from transformers import get_scheduler
+
         warmup_steps = min(self.warmup_steps, total_steps)
         if self.final_lr is not None:
-            factor = exponential(self.final_lr / self.lr, warmup_steps, total_steps)
-            return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+            return exponential(self.final_lr / self.lr, warmup_steps, total_steps)
         own = {"min_lr_rate": 0.1} if self.schedule == "cosine_with_min_lr" else {}
         scheduler = get_scheduler(
             # Transformers' own "constant" has no warm-up.
@@ -98,7 +109,14 @@ class Optim(Config):
             num_training_steps=total_steps,
             scheduler_specific_kwargs=own,
         )
-        return optimizer, scheduler
+        return scheduler.lr_lambdas[0]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def placed(factor: Callable[[int], float], at: Sequence[int] | None) -> Callable[[int], float]:
+    """Factors of updates, from those of steps and in which step each update is made."""
+    if at is None:
+        return factor
+    return lambda update: factor(at[min(update, len(at) - 1)]) if at else 1.0
 
 
 def exponential(final: float, warmup_steps: int, total_steps: int) -> Callable[[int], float]:

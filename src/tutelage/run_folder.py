@@ -103,7 +103,9 @@ class RunFolder:
         write_json(path, {"eval": name, "milestone": milestone, **result})
         return path
 
-    def add_session(self, *, resumed_from: str | None, num_processes: int, steps: int) -> None:
+    def add_session(
+        self, *, resumed_from: str | None, num_processes: int, steps: int | None
+    ) -> None:
         """Note in environment.json that training began or went on, and to which step it goes."""
         facts = json.loads(self.environment_path.read_text())
         facts["sessions"].append(

@@ -97,6 +97,23 @@ def test_interaction_is_counted_and_budgets_end_the_run(student: Path, tmp_path:
     assert running.returncode == 0
 
 
+def test_a_run_that_its_budget_alone_ends_tells_no_number_of_steps(
+    student: Path, tmp_path: Path
+) -> None:
+    """X-7: nobody knows it beforehand; neither does environment.json, for which it is null."""
+    out = tmp_path / "run"
+    settings = {"rounds": None, "budget__generated_words": 100}
+    running = process(options(student, out, **settings))
+    said = finish(running)
+    assert running.returncode == 0, said
+    assert f"{out}: until the budget is spent, on cpu" in said
+    assert re.search(r"Done after step \d+: the budget --budget.generated-words 100", said), said
+    assert "000000" not in said
+    assert " of " not in said
+    (session,) = json.loads((out / "environment.json").read_text())["sessions"]
+    assert session["steps"] is None
+
+
 def test_responses_and_statistics_are_csv_files_too(student: Path, tmp_path: Path) -> None:
     """PPO-4: the same numbers as metrics.jsonl and samples.jsonl."""
     out = tmp_path / "run"
@@ -252,7 +269,7 @@ def test_a_policy_that_runs_away_is_stopped(student: Path, tmp_path: Path) -> No
 
 
 def test_a_round_that_was_stopped_is_done_again(student: Path, tmp_path: Path) -> None:
-    """X-3: a run that the limit stopped within a round goes on from before it, with a higher one."""
+    """X-3: a run that the limit stopped within a round goes on from before it."""
     settings = {"kl__reference": "none", "rounds": 3, "saving__resume_rounds": 1}
     settings |= {"optim__lr": 0.02, "optim__warmup_steps": 8}
     whole, out = tmp_path / "whole", tmp_path / "out"

@@ -202,7 +202,8 @@ class Ppo(Config):
             seed=self.seed,
             machine=compute,
         )
-        rounds = self.rounds or (ENDLESS if any(limit for _, limit in self.budget) else ROUNDS)
+        is_endless = self.rounds is None and any(limit for _, limit in self.budget)
+        rounds = self.rounds or (ENDLESS if is_endless else ROUNDS)
         steps = rounds * lesson.steps_per_round
         optimizer, scheduler = self.optim.build(placed, total_steps=steps)
         return Session(
@@ -222,6 +223,7 @@ class Ppo(Config):
             console=console,
             seed=self.seed,
             budget=self.budget,
+            is_endless=is_endless,
             watch=[self.watch],
             has_spreadsheets=True,
         )

@@ -21,9 +21,9 @@ LINE_SECONDS = 10.0
 
 
 class Display:
-    """Shows loss, tokens per second and remaining time while a run trains."""
+    """Shows loss, tokens per second and, if the end is known, the remaining time of a run."""
 
-    def __init__(self, console: Console, *, steps: int, done: int, label: str):
+    def __init__(self, console: Console, *, steps: int | None, done: int, label: str):
         self.console = console
         self.label = label
         self.steps = steps
@@ -34,14 +34,14 @@ class Display:
         self.last_time = self.started
         self.bar: Progress | None = None
         if console.is_terminal:
+            ahead = () if steps is None else (TextColumn("eta"), TimeRemainingColumn())
             self.bar = Progress(
                 TextColumn("[bold]{task.description}"),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[facts]}"),
                 TimeElapsedColumn(),
-                TextColumn("eta"),
-                TimeRemainingColumn(),
+                *ahead,
                 console=console,
             )
             self.task = self.bar.add_task(label, total=steps, completed=done, facts="")
@@ -71,13 +71,17 @@ class Display:
         now = time.monotonic()
         if now - self.last_line >= LINE_SECONDS or progress.step == self.steps:
             self.last_line = now
-            rate = (progress.step - self.start_step) / (now - self.started)
-            left = (self.steps - progress.step) / rate
-            self.say(f"{self.label} {progress.step}/{self.steps}  {facts}  eta {duration(left)}")
+            self.say(self._line(progress.step, facts, seconds=now - self.started))
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _line(self, step: int, facts: str, *, seconds: float) -> str:
+        if self.steps is None:
+            return f"{self.label} {step}  {facts}"
+        left = (self.steps - step) / ((step - self.start_step) / seconds)
+        return f"{self.label} {step}/{self.steps}  {facts}  eta {duration(left)}"
 
     def _facts(self, progress: RunProgress) -> str:
         lesson = progress.metrics["lesson"]

@@ -74,6 +74,8 @@ class Session:
     seed: int
     budget: Limit = field(default_factory=Budget)
     """What ends the run before its last step."""
+    is_endless: bool = False
+    """Whether nothing else ends it: `steps` are more than anybody will make."""
     watch: Sequence[Hook] = ()
     """Further hooks after every step."""
     at_milestone: Callable[[str], None] | None = None
@@ -113,17 +115,18 @@ class Session:
             self.say(f"{self.folder.path} is complete: {spent or f'{self.steps} steps are done'}.")
             return 0
         if resume:
-            self.say(f"Going on after step {self.progress.step} of {self.steps}.")
+            self.say(f"Going on after {self.place}.")
         else:
-            self.say(f"{self.folder.path}: {self.steps} steps on {self.compute.describe()}")
+            steps = "until the budget is spent," if self.is_endless else f"{self.steps} steps"
+            self.say(f"{self.folder.path}: {steps} on {self.compute.describe()}")
         if self.compute.is_main:
             self.folder.add_session(
-                resumed_from=restored, num_processes=self.compute.num_processes, steps=self.steps
+                resumed_from=restored, num_processes=self.compute.num_processes, steps=self.planned
             )
         self.running_trackers = self.trackers.start(self.folder.path, config)
         self.upcoming = self.milestones.upcoming(self.position())
         self.display = Display(
-            self.console, steps=self.steps, done=self.progress.step, label=self.recipe
+            self.console, steps=self.planned, done=self.progress.step, label=self.recipe
         )
         after_step: list[Hook] = [
             self.log,
@@ -165,6 +168,17 @@ class Session:
         for tracker in self.running_trackers:
             tracker.finish()
         return self.exit_status
+
+    @property
+    def planned(self) -> int | None:
+        """Steps until the end, if that is known."""
+        return None if self.is_endless else self.steps
+
+    @property
+    def place(self) -> str:
+        """Where the run stands, for people."""
+        of = "" if self.is_endless else f" of {self.steps}"
+        return f"step {self.progress.step}{of}"
 
     def position(self) -> Position:
         """Where the run stands, in steps, tokens and words."""
@@ -296,7 +310,7 @@ class Session:
         stop, path = self.progress.stop, self.folder.path
         if stop is None or self.progress.step >= self.steps:
             return
-        place = f"after step {self.progress.step} of {self.steps}"
+        place = f"after {self.place}"
         if stop.status == 0:
             if self.last_milestone != self.progress.step:
                 self.keep(self.last())

@@ -165,12 +165,11 @@ def test_a_signal_in_a_last_round_ends_the_group_after_that_run(student, tmp_pat
 
 
 def test_a_group_that_can_not_start_leaves_nothing(student, tmp_path: Path) -> None:
-    """X-1: not even if its first run is refused late, when its data are read."""
-    empty = tmp_path / "prompts.jsonl"
-    empty.write_text('{"prompt": "the cat", "num": 1}\n{"prompt": 3}\n')
-    wrong = trying(student, prompts={"kind": "text", "path": str(empty)})
+    """X-1: not even if its first run is refused late, when its student is there."""
+    wrong = trying(student, rollout={"max_tokens": 4_000})
+    wrong.check()
     own = wrong.model_copy(update={"out": tmp_path / "group"})
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="4000"):
         run_sweep(own, None, recipe="ppo", runs=[Planned("a", 0, wrong)], conclude=compare)
     assert not (tmp_path / "group").exists()
 

@@ -18,6 +18,11 @@ from tutelage.train.series import in_series
 HOLD_OUT = 10
 """Of so many documents of a text, one is kept for evaluation."""
 FEWEST_DOCUMENTS = 40
+ADVICE = {
+    "Set column to one of them": "Call the column of texts text",
+    "Set column to a text column": "Put texts into the column text",
+}
+"""What helps in a demo, in place of options that it lacks."""
 
 
 class Demo(Config):
@@ -44,7 +49,7 @@ class Demo(Config):
         else:
             refuse_used(out)
             if self.text is not None:
-                split_of(self.text)  # refused before anything is written
+                refuse_unfit(self.text)
             out.mkdir(parents=True, exist_ok=True)
             write_json(out / "demo.json", self.model_dump(mode="json"))
         stages = demo.stages(out)
@@ -135,8 +140,14 @@ def split_of(text: Path) -> tuple[list[str], list[str]]:
     from tutelage.data.corpora import TextCorpus
 
     corpus = TextCorpus(path=text)
-    corpus.check()
-    documents = list(corpus.documents())
+    try:
+        corpus.check()
+        documents = list(corpus.documents())
+    except UserError as error:
+        said = str(error)
+        for advice, own in ADVICE.items():
+            said = said.replace(advice, own)
+        raise UserError(said) from None
     if len(documents) < FEWEST_DOCUMENTS:
         raise UserError(
             f"--text {text} has {len(documents)} documents, but {FEWEST_DOCUMENTS} are needed at "
@@ -144,6 +155,31 @@ def split_of(text: Path) -> tuple[list[str], list[str]]:
         )
     held_out = documents[HOLD_OUT - 1 :: HOLD_OUT]
     return [d for i, d in enumerate(documents, start=1) if i % HOLD_OUT], held_out
+
+
+def refuse_unfit(text: Path) -> None:
+    """Raise, before anything is written, unless a text is enough for every stage."""
+    from tutelage.commands.demo_stages import FEWEST_CONTEXTS, PROMPT_TOKENS, STUDENT
+    from tutelage.data.words import find_words
+
+    train, held_out = split_of(text)
+    if max(len(document.split()) for document in train) <= PROMPT_TOKENS:
+        raise UserError(
+            f"--text {text} has no document of more than {PROMPT_TOKENS} words, but students are "
+            f"given the first {PROMPT_TOKENS} tokens of one, to go on. Give longer documents."
+        )
+    num_words, kept = sum(len(document.split()) for document in held_out), "kept for evaluation"
+    if num_words < (STUDENT.context or 0):
+        raise UserError(
+            f"--text {text} is too little: the tenth of it that is {kept} has {num_words} words, "
+            f"but {STUDENT.context} are needed. Give more text."
+        )
+    few = FEWEST_CONTEXTS
+    if not find_words(held_out, None, min_contexts=few, max_contexts=few, seed=0).words.words:
+        raise UserError(
+            f"--text {text} has no word that comes after {few} different beginnings in the tenth "
+            f"of it that is {kept}, so there is none to be acquired. Give more text, or other text."
+        )
 
 
 def write_split(text: Path, out: Path) -> None:

@@ -43,12 +43,16 @@ def sweep(taught: tuple[Path, Path, Path], out: Path, *arms: str, **more: object
             {"demonstrator__sampling__banned-words": "us or"},
             "--demonstrator.sampling.banned-words us or is more than",
         ),
+        ({"demonstrator__banned-file": ...}, "banned.txt: us or is more than"),
     ],
 )
 def test_what_only_a_later_arm_can_not_do_is_refused_first(
     taught: tuple, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: dict, message: str
 ) -> None:
     """X-1: no arm is trained, and nothing is written."""
+    if "demonstrator__banned-file" in more:
+        more = {"demonstrator__banned-file": tmp_path / "banned.txt"}
+        (tmp_path / "banned.txt").write_text("us or\n")
     assert main(sweep(taught, tmp_path / "group", "clm", "tnd", **more)) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "group").exists()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutelage.recipes.sweep import Planned, compare, run_sweep
-from tutelage.recipes.tnd_arms import ARMS, arms_of
+from tutelage.recipes.tnd_arms import configs_of
 from tutelage.recipes.tnd_tokens import refuse_tokens
 
 if TYPE_CHECKING:
@@ -14,18 +14,13 @@ if TYPE_CHECKING:
     from tutelage.train.session import Session
 
 
-def arms(config: Tnd) -> dict[str, Tnd]:
-    """The arms of a sweep, each with what it trains."""
-    base = config.model_copy(update={"sweep": (), "seeds": 1})
-    return {name: ARMS[name](base) for name in arms_of(config.sweep)}
-
-
 def planned(config: Tnd) -> list[Planned]:
     """All runs of a sweep, a seed's arms after one another."""
+    arms = configs_of(config)
     return [
         Planned(name, seed, arm)
         for seed in range(config.seed, config.seed + config.seeds)
-        for name, arm in arms(config).items()
+        for name, arm in arms.items()
     ]
 
 
@@ -33,7 +28,7 @@ def train_arms(config: Tnd, resume: Path | None) -> int:
     """Train every run of the sweep that is not complete, then report on all; the exit status."""
 
     def refuse(first: Session) -> None:
-        for arm in arms(config).values():
+        for arm in configs_of(config).values():
             if arm.has_interaction:
                 refuse_interaction(arm, first)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def refuse_tokens(demonstrator: Demonstrator, tokenizer: Any) -> None:
     """Raise if its tokens are not the student's, or a banned word is none of them."""
-    from tutelage.rollout.engine import banned_ids
+    from tutelage.rollout.engine import Sampling, banned_ids
 
     path = demonstrator.path
     theirs = TokenizerConfig(path=path).build(NurseryCorpus(), default_cache_dir()).get_vocab()
@@ -27,8 +27,13 @@ def refuse_tokens(demonstrator: Demonstrator, tokenizer: Any) -> None:
             f"{len(ours)}; {token!r} is not the same), so its texts can't be learned token by "
             f"token. Give the student its tokenizer: --tokenizer.path {path}"
         )
-    try:
-        banned = {"banned_words": demonstrator.banned()}
-        banned_ids(demonstrator.sampling.model_copy(update=banned), tokenizer)
-    except UserError as error:
-        raise UserError(str(error).replace("--rollout.", "--demonstrator.sampling.")) from None
+    file = f"--demonstrator.banned-file {demonstrator.banned_file}:"
+    of_file = Sampling(banned_words=demonstrator.banned_by_file())
+    for sampling, name, given in (
+        (demonstrator.sampling, "--rollout.", "--demonstrator.sampling."),
+        (of_file, "--rollout.banned-words", file),
+    ):
+        try:
+            banned_ids(sampling, tokenizer)
+        except UserError as error:
+            raise UserError(str(error).replace(name, given)) from None

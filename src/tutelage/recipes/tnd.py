@@ -124,12 +124,12 @@ class Tnd(Config):
     """How PPO learns from an interaction."""
     frozen: Frozen = Frozen()
     """Where demonstrator and age model are kept."""
-    optim: Optim = Optim(lr=1e-4, schedule="linear", warmup_steps=8_000)
-    """Optimiser and schedule of imitation."""
+    optim: Optim = Optim(lr=1e-4, schedule="constant", warmup_steps=8_000)
+    """Optimiser and schedule of imitation; its steps are those of the curriculum."""
     interaction_optim: Optim = Optim(
         lr=2e-5, schedule="constant", warmup_steps=0, weight_decay=0.0, eps=1e-5
     )
-    """Optimiser and schedule of PPO."""
+    """Optimiser and schedule of PPO; likewise."""
     compute: ComputeConfig = ComputeConfig()
     """Precision and sharding."""
     milestones: Milestones = Milestones(spacing="log", unit="rounds")

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tutelage.config import Config, UserError
 from tutelage.rewards.recovered import Recovered
-from tutelage.rollout.engine import Temperature
 from tutelage.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Generate(Config):
     """Rank by the mean reward of a token; by the sum, long candidates are mostly last."""
     max_tokens: PositiveInt = 100
     """Most tokens to write after the prompt."""
-    temperature: Temperature = 1.0
+    temperature: PositiveFloat = 1.0
     """Divides the logits: below 1 safer, above 1 wilder."""
     top_k: NonNegativeInt = 0
     """Sample among the k likeliest tokens only; 0: among all."""

@@ -278,7 +278,7 @@ def test_what_divides_is_not_refused():
 
 @pytest.mark.parametrize("twice", [False, True])
 def test_an_echo_imitates_exactly_the_texts_of_the_exchange(twice):
-    """TND-5: mean loss over all tokens but each text's first; twice, of two random halves before."""
+    """TND-5: mean loss over all tokens but each text's first; twice, of random halves before."""
     student = student_of()
     stage = exchange(student, age_model=None)
     lesson = Echo(trial(student, stage), stage, plays=True, twice=twice)

@@ -178,12 +178,6 @@ class Tnd(Config):
             return
         self.age.check()
         self.shaping.check(has_critic=True)
-        is_by_step = self.age.shape == "ratio" and self.age.baseline == "step"
-        if is_by_step and self.curriculum.step_of_trial(0) == 1:
-            raise UserError(
-                "--age.shape ratio divides by log2 of the step, which is 0 at step 1, where this "
-                "curriculum has its first trial. Begin with demonstrations."
-            )
         if self.age.baseline == "twin" and self.compute.shard:
             raise UserError("--age.baseline twin can't be sharded. Leave out --compute.shard.")
         if self.mode == "released_code" and "demonstrations" in self.interaction.authors:
@@ -289,7 +283,7 @@ class Tnd(Config):
         from tutelage.data.openings import Openings
         from tutelage.lessons.demonstration import Demonstration, Share
         from tutelage.lessons.echo import Echo
-        from tutelage.lessons.exchange import Exchange, Writer
+        from tutelage.lessons.exchange import Exchange, Writer, refuse_uneven
         from tutelage.lessons.trial import Trial
 
         demonstration = Demonstration(
@@ -304,6 +298,8 @@ class Tnd(Config):
             return Lessons(demonstration, None, None, None)
         prompts = Openings(text.blocks.stream, text.tokenizer, self.interaction.prompt_tokens)
         self.refuse_long_texts(student)
+        size, num_authors = self.interaction.batch_size, len(self.interaction.authors)
+        refuse_uneven(size, num_authors, self.update, compute.num_processes)
         knows_age = self.mode == "released_code" and self.interaction.texts != "trials"
         exchange = Exchange(
             self.writers(student, text.tokenizer, compute),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import PositiveInt
 
 from tutelage.config import Config, UserError
-from tutelage.data.cache import default_cache_dir
-from tutelage.data.grammar import NurseryCorpus
-from tutelage.data.tokenizer import TokenizerConfig
 from tutelage.models.reward_folder import load_facts, load_reward_model, refuse_folder
 from tutelage.models.student import StudentConfig
 from tutelage.objectives.shapes import Shape
+from tutelage.recipes.tnd_tokens import refuse_tokens
 from tutelage.rewards.preference import Scorer
 from tutelage.rollout.engine import Sampling
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from tutelage.lessons.exchange import Writer
     from tutelage.rewards.protocol import Reward
 
-NAMES = {"--rollout.": "--demonstrator.sampling."}
-"""Names of sampling settings here, by those that errors have."""
 AS_IN_THE_PAPER = {"max_tokens": 123, "top_k": 20, "top_p": 0.95}
 
 
@@ -71,7 +66,11 @@ class Demonstrator(Config):
         except UserError as error:
             raise UserError(str(error).replace("--student.", "--demonstrator.")) from None
         self.banned()
-        self._named(self.sampling.check)
+        try:
+            self.sampling.check()
+        except UserError as error:
+            said = str(error).replace("--rollout.", "--demonstrator.sampling.")
+            raise UserError(said) from None
 
     def banned(self) -> tuple[str, ...]:
         """The words that are never written."""
@@ -117,39 +116,12 @@ class Demonstrator(Config):
     def build(self, tokenizer: Any, device: torch.device, frozen: Frozen) -> Writer:
         """The teacher, ready to write; refused if its tokens are not the student's."""
         from tutelage.lessons.exchange import Writer
-        from tutelage.rollout.engine import banned_ids
 
-        saved = TokenizerConfig(path=self.path)
-        theirs = saved.build(NurseryCorpus(), default_cache_dir()).get_vocab()
-        ours = tokenizer.get_vocab()
-        if theirs != ours:
-            token = next(iter(dict(ours.items() ^ theirs.items())))
-            raise UserError(
-                f"--demonstrator.path {self.path} has other tokens than the student "
-                f"({len(theirs)} and {len(ours)}; {token!r} is not the same), so its texts can't "
-                f"be learned token by token. Give the student its tokenizer: --tokenizer.path "
-                f"{self.path}"
-            )
+        refuse_tokens(self, tokenizer)
         model = StudentConfig(path=self.path).build(tokenizer, seed=0)
         sampling = self.sampling.model_copy(update={"banned_words": self.banned()})
-        self._named(lambda: banned_ids(self.sampling, tokenizer))
-        by_file = Sampling(banned_words=self.banned_by_file())
-        self._named(
-            lambda: banned_ids(by_file, tokenizer),
-            {"--rollout.banned-words": f"--demonstrator.banned-file {self.banned_file}:"},
-        )
         placed: Any = frozen.place(model, device)
         return Writer(placed, sampling)
-
-    def _named(self, check: Callable[[], Any], names: Mapping[str, str] = NAMES) -> None:
-        """Run a check of sampling settings; errors name them as they are given."""
-        try:
-            check()
-        except UserError as error:
-            said = str(error)
-            for name, given in names.items():
-                said = said.replace(name, given)
-            raise UserError(said) from None
 
 
 class AgeModel(Config):

@@ -2,7 +2,7 @@
 
 Prints one JSON line. A cycle is three steps of imitation (128 blocks of 128 tokens) and one of
 interaction: 128 prompts of 5 tokens, a trial and a demonstration of 128 tokens in all for each,
-rewards by an age model, PPO over both, and an imitation of the texts (`--mode released_code`).
+ages by an age model, PPO over both, and two imitations of the texts (`--mode released_code`).
 
 - tutelage: the recipe's own session and loop, in its default precision, PPO in minibatches of 16.
 - released: the same work as the released code does it, written here: `generate` of Transformers for
@@ -209,6 +209,9 @@ class Released:
                 self.look(part)  # the reference, which is the student itself
         marks.append(time.perf_counter())
         self.learn(ids, old, scores)
+        learned = learned[torch.randperm(len(learned), generator=self.rng).to(self.device)]
+        for half in learned.chunk(2):
+            self.imitate(half)
         self.imitate(learned)
         marks.append(time.perf_counter())
         names = ("imitation", "sample", "reward", "score", "update")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tutelage.data.corpora import BabyLMCorpus, BookCorpus, TinyStoriesCorpus
 from tutelage.evals.along import Along
 from tutelage.evals.surprisal import Surprisal
+from tutelage.lessons.updates import PpoUpdate
 from tutelage.models.student import StudentConfig
 from tutelage.recipes.tnd import Interaction, Tnd
 from tutelage.recipes.tnd_arms import ARMS
@@ -20,16 +21,18 @@ __all__ = ["PRESETS", "Tnd"]
 LOOKS = (2, 4, 8, 12, 16, 20, 25, 30, 40, 50, 60, 80, 100, 125, 150, 200, 250, 300, 350, 400)
 """Milestones of a small run, about evenly spaced on a logarithmic axis."""
 GPT2 = StudentConfig(size="gpt2-small")
+SIXTEENS = PpoUpdate(epochs=1, minibatch_size=16)
+"""The paper names TRL's defaults; its code sets these, which make 16 updates of 256 texts."""
 
 
 def paper_babylm() -> Tnd:
     """The paper's main run on BabyLM text (--data.path, --demonstrator.path, --age.path)."""
-    return Tnd(data=BabyLMCorpus(), student=GPT2)
+    return Tnd(data=BabyLMCorpus(), student=GPT2, update=SIXTEENS)
 
 
 def paper_bookcorpus() -> Tnd:
     """The same on BookCorpus."""
-    return Tnd(data=BookCorpus(), student=GPT2)
+    return Tnd(data=BookCorpus(), student=GPT2, update=SIXTEENS)
 
 
 def laptop() -> Tnd:
@@ -64,7 +67,7 @@ def sized(heads: int, width: int) -> Callable[[], Tnd]:
 
     def preset() -> Tnd:
         student = StudentConfig(layers=12, heads=heads, width=width, context=1024)
-        return Tnd(data=BabyLMCorpus(), student=student)
+        return Tnd(data=BabyLMCorpus(), student=student, update=SIXTEENS)
 
     preset.__doc__ = f"Distillation: a student of width {width} with {heads} heads."
     return preset

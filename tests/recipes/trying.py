@@ -7,6 +7,8 @@ from recipes import pretraining
 from recipes.pretraining import option, write_corpus
 from tutelage.cli import main
 
+RLOO = {"update__kind": "rloo", "update__epochs": 1, "update__group_size": 4}
+
 
 def write_student(folder: Path, *, steps: int = 150) -> Path:
     """A student that has read simple stories for a few seconds: the path of its checkpoint."""

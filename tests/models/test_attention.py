@@ -81,7 +81,9 @@ def test_a_place_that_sees_nothing_is_no_nan():
 
 
 @pytest.mark.parametrize(
-    "options", [{"dropout": 0.5}, {"position_bias": torch.ones(1, 4, 5, 5)}], ids=str
+    "options",
+    [{"dropout": 0.5}, {"position_bias": torch.ones(1, 4, 5, 5)}],
+    ids=["dropout", "position_bias"],
 )
 def test_what_two_products_lack_is_left_to_the_fused_attention(options, monkeypatch):
     """X-3: dropout, and a bias that is learned."""
